@@ -1,0 +1,86 @@
+package greylist
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Traps is the set of trap addresses in force. Readers wait for nobody. Its size
+// is what persons typed.
+type Traps struct {
+	set   atomic.Pointer[map[string]Trap]
+	store Store
+	mu    sync.Mutex
+}
+
+// OpenTraps reads the traps of the store and adds those of the configuration.
+func OpenTraps(ctx context.Context, store Store, configured []string, now time.Time) (*Traps, error) {
+	set := make(map[string]Trap)
+	for _, a := range configured {
+		set[CanonicalTrap(a)] = Trap{Address: CanonicalTrap(a), Note: "from the configuration", Added: now}
+	}
+	for t, err := range store.Traps(ctx) {
+		if err != nil {
+			return nil, fmt.Errorf("reading the traps: %w", err)
+		}
+		set[t.Address] = t
+	}
+	traps := &Traps{store: store}
+	traps.set.Store(&set)
+	return traps, nil
+}
+
+// CanonicalTrap is the form in which traps are compared: all in lower case,
+// because a trap that case could get around would be none.
+func CanonicalTrap(address string) string { return strings.ToLower(address) }
+
+// Has reports whether a recipient is a trap.
+func (t *Traps) Has(recipient string) bool {
+	_, ok := (*t.set.Load())[CanonicalTrap(recipient)]
+	return ok
+}
+
+// All returns the traps, in no order.
+func (t *Traps) All() map[string]Trap { return *t.set.Load() }
+
+// Put adds a trap; it is in force, and survives a crash, when Put returns nil.
+func (t *Traps) Put(ctx context.Context, trap Trap) error {
+	trap.Address = CanonicalTrap(trap.Address)
+	if local, domain, ok := strings.Cut(trap.Address, "@"); !ok || local == "" || domain == "" || len(trap.Address) > 254 {
+		return fmt.Errorf("%q is not a mail address; give trap@example.org", trap.Address)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.store.PutTrap(ctx, trap); err != nil {
+		return fmt.Errorf("keeping the trap %s: %w", trap.Address, err)
+	}
+	t.replace(func(set map[string]Trap) { set[trap.Address] = trap })
+	return nil
+}
+
+// Remove takes a trap away and reports whether there was one.
+func (t *Traps) Remove(ctx context.Context, address string) (bool, error) {
+	address = CanonicalTrap(address)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	kept, err := t.store.DeleteTrap(ctx, address)
+	if err != nil {
+		return false, fmt.Errorf("removing the trap %s: %w", address, err)
+	}
+	had := t.Has(address)
+	t.replace(func(set map[string]Trap) { delete(set, address) })
+	return kept || had, nil
+}
+
+func (t *Traps) replace(change func(map[string]Trap)) {
+	next := make(map[string]Trap, len(t.All())+1)
+	for a, trap := range t.All() {
+		next[a] = trap
+	}
+	change(next)
+	t.set.Store(&next)
+}
