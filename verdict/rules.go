@@ -1,0 +1,151 @@
+package verdict
+
+import (
+	"fmt"
+	"time"
+
+	"moggy/greylist"
+	"moggy/proxy/dialogue"
+	"moggy/whitelist"
+)
+
+// An Action is what is done with a peer.
+type Action string
+
+// The actions.
+const (
+	Carry    Action = "carry"     // pass it to the backend untouched
+	Talk     Action = "talk"      // hold the dialogue ourselves, slowly at first
+	Hold     Action = "hold"      // keep it and speak slowly, to a refusal
+	Defer    Action = "defer"     // 4yz: come back later
+	Answer   Action = "answer"    // 250 for now; DATA decides
+	HandOver Action = "hand-over" // give it to the backend in this same connection
+	Busy     Action = "busy"      // 421: no room, or no backend
+	Close    Action = "close"     // 421: this is no mail
+)
+
+// Actions returns them all.
+func Actions() []Action { return []Action{Carry, Talk, Hold, Defer, Answer, HandOver, Busy, Close} }
+
+// A Rule is a row of the table.
+type Rule struct {
+	Name   string
+	Stages []Stage
+	Action Action
+	Doc    string // one sentence: when it applies, and what the peer gets
+
+	test   func(*Facts) bool
+	reply  func(*Facts, *Policy) dialogue.Reply
+	remedy string // what the operator can type; %s is the peer's address
+}
+
+var (
+	atConnect  = []Stage{Connect}
+	atCommand  = []Stage{Command}
+	atEnvelope = []Stage{Recipient, Data}
+	atBackend  = []Stage{Backend}
+)
+
+const (
+	letIn   = "moggy allow add %s --note WHY"
+	forgive = "moggy pardon %s"
+	undeny  = "moggy deny rm %s"
+	unallow = "moggy allow rm %s"
+	look    = "moggy status"
+)
+
+// table holds the rules in the order in which they are asked; the first that
+// holds decides. Nothing changes it.
+var table = [...]Rule{
+	{"denied", atConnect, Hold, "A person denied the address: it is stuttered at, and every recipient is refused with 550.",
+		func(f *Facts) bool { return f.Standing.Deny }, nil, undeny},
+	{"known", atConnect, Carry, "The address is known, by an entry or because it passed before: it is carried to the backend untouched.",
+		(*Facts).known, nil, unallow},
+	{"listed", atConnect, Hold, "The address named a trap: it is stuttered at, and every recipient is deferred.",
+		isListed, nil, forgive},
+	{"full", atConnect, Busy, "Strangers hold all the slots that are theirs: 421. Known peers never meet this rule.",
+		func(f *Facts) bool { return f.Full }, say(421, "4.3.2", "Too many connections, come back later"), look},
+	{"stranger", atConnect, Talk, "Nothing is known of the address: its banner is stuttered, and moggy holds the dialogue.",
+		always, nil, letIn},
+
+	{"not-smtp", atCommand, Close, "The peer speaks another protocol, such as HTTP: 421, and the connection is closed.",
+		func(f *Facts) bool { return f.NotSMTP }, say(421, "4.7.0", "This is a mail server, goodbye"), letIn},
+	{"errors", atCommand, Close, "More faulty commands than [talk] errors: 421, and the connection is closed.",
+		always, say(421, "4.7.0", "Too many errors, goodbye"), letIn},
+
+	{"denied-recipient", atEnvelope, Hold, "A person denied the address: 550.",
+		func(f *Facts) bool { return f.Standing.Deny }, say(550, "5.7.1", "Your address is not welcome here"), undeny},
+	{"known-recipient", atEnvelope, HandOver, "The address became known while we talked to it: it is handed over to the backend.",
+		(*Facts).known, nil, unallow},
+	{"listed-recipient", atEnvelope, Hold, "The address named a trap before: deferred.",
+		isListed, say(450, "4.7.0", "Not now, come back later"), forgive},
+	{"trap", atEnvelope, Hold, "The recipient is a trap, and the sender no bounce: deferred; the address is listed for [trap] ttl.",
+		func(f *Facts) bool { return f.Trap && !f.NullSender() }, greyReply, forgive},
+	{"early", atEnvelope, Defer, "A byte came before the banner was out, which mail servers do not do: deferred, and not remembered as a try.",
+		func(f *Facts) bool { return f.Early }, greyReply, letIn},
+	{"excessive", atEnvelope, Defer, "More recipients in one session than [talk] recipients: 452, come back with the rest.",
+		func(f *Facts) bool { return f.Excessive }, say(452, "4.5.3", "Too many recipients"), letIn},
+	{"greylist-down", atEnvelope, Defer, "The greylist could not be asked: deferred.",
+		func(f *Facts) bool { return f.GreyDown }, say(451, "4.3.0", "Try again later"), look},
+	{"origin-known", atEnvelope, HandOver, "The origin passed before: handed over to the backend in this connection.",
+		func(f *Facts) bool { return f.grey(greylist.OriginKnown) }, nil, "moggy grey rm %s"},
+	{"returned", atEnvelope, HandOver, "The same envelope came back in time: handed over to the backend in this connection.",
+		func(f *Facts) bool { return f.grey(greylist.Returned) }, nil, "moggy grey rm %s"},
+	{"null-sender", []Stage{Recipient}, Answer, "A bounce or a call-out (MAIL FROM:<>): 250 for now, so that call-outs succeed; DATA is deferred.",
+		(*Facts).NullSender, say(250, "2.1.5", "Ok"), letIn},
+	{"too-early", atEnvelope, Defer, "The same envelope came back before [greylist] pass was over: deferred.",
+		func(f *Facts) bool { return f.grey(greylist.TooEarly) }, greyReply, letIn},
+	{"too-late", atEnvelope, Defer, "The same envelope came back after [greylist] window: deferred, and a first try again.",
+		func(f *Facts) bool { return f.grey(greylist.TooLate) }, greyReply, letIn},
+	{"first-seen", atEnvelope, Defer, "An envelope that was not seen before: deferred.",
+		always, greyReply, letIn},
+
+	{"backend-down", atBackend, Busy, "The backend did not take the connection: 421. The peer keeps what it has proved.",
+		always, say(421, "4.3.2", "The mail system is not available, come back later"), look},
+}
+
+// Rules returns the table, in the order in which it is asked.
+func Rules() []Rule { return append([]Rule(nil), table[:]...) }
+
+func always(*Facts) bool { return true }
+
+func isListed(f *Facts) bool {
+	return f.Standing.Class == whitelist.Listed || f.Standing.Class == whitelist.Guesser
+}
+
+// say makes a reply of fixed text; the ref is put behind it.
+func say(code int, enhanced, text string) func(*Facts, *Policy) dialogue.Reply {
+	return func(f *Facts, _ *Policy) dialogue.Reply {
+		return dialogue.Reply{Code: code, Enhanced: enhanced, Text: withRef(text, code, f.Ref)}
+	}
+}
+
+// greyReply is the greylist's answer: 4.7.0, because 4.7.1 is defined for
+// permanent errors only (RFC 3463 §3.8). It does not say how long to wait:
+// spammers read it when others did.
+func greyReply(f *Facts, p *Policy) dialogue.Reply {
+	return dialogue.Reply{Code: p.GreyCode, Enhanced: "4.7.0",
+		Text: withRef("Greylisted, please try again later", p.GreyCode, f.Ref)}
+}
+
+func withRef(text string, code int, ref string) string {
+	if ref == "" || code < 400 {
+		return text
+	}
+	return text + " (ref " + ref + ")"
+}
+
+// why says in words what made the greylist decide as it did.
+func (f *Facts) why() string {
+	g := f.Grey
+	switch {
+	case g.Outcome == "":
+		return ""
+	case g.Outcome == greylist.OriginKnown:
+		return fmt.Sprintf("%s passed before", f.Origin)
+	case g.Outcome == greylist.Returned:
+		return fmt.Sprintf("try %d, first at %s", g.Tries, g.First.UTC().Format(time.RFC3339))
+	default:
+		return fmt.Sprintf("try %d of %s, %s to wait", g.Tries, f.Origin, g.Wait.Round(time.Second))
+	}
+}

@@ -1,0 +1,96 @@
+package verdict
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"moggy/proxy/dialogue"
+)
+
+// A Verdict is a decision that explains itself.
+type Verdict struct {
+	Action   Action         // what the rules say
+	Rule     string         // the rule that decided
+	Observed bool           // mode is observe: the peer is let through whatever Action says
+	Reply    dialogue.Reply // what the peer is told; zero where nothing is said
+	Why      string         // the numbers behind it, in words; "" where the rule says all
+	asked    uint32         // bit i: rule i was asked
+}
+
+// Decide asks the rules of the facts' stage in their order; the first that holds
+// decides. The last rule of each stage always holds.
+func Decide(f *Facts, p *Policy) Verdict {
+	var v Verdict
+	for i := range table {
+		r := &table[i]
+		if !slices.Contains(r.Stages, f.Stage) {
+			continue
+		}
+		v.asked |= 1 << i
+		if r.test(f) {
+			v.settle(r, f, p)
+			break
+		}
+	}
+	return v
+}
+
+func (v *Verdict) settle(r *Rule, f *Facts, p *Policy) {
+	v.Action, v.Rule = r.Action, r.Name
+	v.Observed = p.Observe && f.Stage != Backend && !v.passes()
+	if r.reply != nil {
+		v.Reply = r.reply(f, p)
+	}
+	if f.Stage == Recipient || f.Stage == Data {
+		v.Why = f.why()
+	}
+}
+
+// passes reports whether the peer gets to the backend by the rules themselves.
+func (v *Verdict) passes() bool { return v.Action == Carry || v.Action == HandOver }
+
+// Effective is what is really done: in mode observe everything is let through.
+func (v *Verdict) Effective() Action {
+	if v.Observed {
+		return Carry
+	}
+	return v.Action
+}
+
+// Act is the action as the log shows it: "defer", or "observe:defer".
+func (v *Verdict) Act() string {
+	if v.Observed {
+		return "observe:" + string(v.Action)
+	}
+	return string(v.Action)
+}
+
+// A Step is a rule that was asked on the way to a verdict.
+type Step struct {
+	Rule string `json:"rule"`
+	Hit  bool   `json:"hit"`
+}
+
+// Steps returns the rules that were asked, the one that decided last.
+func (v *Verdict) Steps() (steps []Step) {
+	for i := range table {
+		if v.asked&(1<<i) != 0 {
+			steps = append(steps, Step{table[i].Name, table[i].Name == v.Rule})
+		}
+	}
+	return steps
+}
+
+// RemedyFor is what an operator can type to change the rule's decision for a
+// peer; "" where there is nothing to type.
+func RemedyFor(rule, peer string) string {
+	for i := range table {
+		if table[i].Name == rule && strings.Contains(table[i].remedy, "%s") {
+			return fmt.Sprintf(table[i].remedy, peer)
+		} else if table[i].Name == rule {
+			return table[i].remedy
+		}
+	}
+	return ""
+}
