@@ -40,10 +40,11 @@ type Rule struct {
 }
 
 var (
-	atConnect  = []Stage{Connect}
-	atCommand  = []Stage{Command}
-	atEnvelope = []Stage{Recipient, Data}
-	atBackend  = []Stage{Backend}
+	atConnect   = []Stage{Connect}
+	atCommand   = []Stage{Command}
+	atRecipient = []Stage{Recipient}
+	atEnvelope  = []Stage{Recipient, Data}
+	atBackend   = []Stage{Backend}
 )
 
 const (
@@ -75,7 +76,7 @@ var table = [...]Rule{
 
 	{"denied-recipient", atEnvelope, Hold, "A person denied the address: 550.",
 		func(f *Facts) bool { return f.Standing.Deny }, say(550, "5.7.1", "Your address is not welcome here"), undeny},
-	{"known-recipient", atEnvelope, HandOver, "The address became known while we talked to it: it is handed over to the backend.",
+	{"known-recipient", atRecipient, HandOver, "The address became known while we talked to it: it is handed over to the backend.",
 		(*Facts).known, nil, unallow},
 	{"listed-recipient", atEnvelope, Hold, "The address named a trap before: deferred.",
 		isListed, say(450, "4.7.0", "Not now, come back later"), forgive},
@@ -87,11 +88,11 @@ var table = [...]Rule{
 		func(f *Facts) bool { return f.Excessive }, say(452, "4.5.3", "Too many recipients"), letIn},
 	{"greylist-down", atEnvelope, Defer, "The greylist could not be asked: deferred.",
 		func(f *Facts) bool { return f.GreyDown }, say(451, "4.3.0", "Try again later"), look},
-	{"origin-known", atEnvelope, HandOver, "The origin passed before: handed over to the backend in this connection.",
+	{"origin-known", atRecipient, HandOver, "The origin passed before: handed over to the backend in this connection.",
 		func(f *Facts) bool { return f.grey(greylist.OriginKnown) }, nil, "moggy grey rm %s"},
-	{"returned", atEnvelope, HandOver, "The same envelope came back in time: handed over to the backend in this connection.",
+	{"returned", atRecipient, HandOver, "The same envelope came back in time: handed over to the backend in this connection.",
 		func(f *Facts) bool { return f.grey(greylist.Returned) }, nil, "moggy grey rm %s"},
-	{"null-sender", []Stage{Recipient}, Answer, "A bounce or a call-out (MAIL FROM:<>): 250 for now, so that call-outs succeed; DATA is deferred.",
+	{"null-sender", atRecipient, Answer, "A bounce or a call-out (MAIL FROM:<>): 250 for now, so that call-outs succeed; DATA is deferred.",
 		(*Facts).NullSender, say(250, "2.1.5", "Ok"), letIn},
 	{"too-early", atEnvelope, Defer, "The same envelope came back before [greylist] pass was over: deferred.",
 		func(f *Facts) bool { return f.grey(greylist.TooEarly) }, greyReply, letIn},
