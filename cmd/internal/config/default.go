@@ -1,0 +1,110 @@
+package config
+
+import (
+	"log/slog"
+	"net/netip"
+	"os"
+	"time"
+)
+
+// systemFile is read when the command line names no file.
+const systemFile = "/etc/moggy/moggy.toml"
+
+// Default returns the options of a file that says nothing: mail for
+// 127.0.0.1:2525 is judged and carried to 127.0.0.1:25.
+func Default() *Config {
+	smtp := Listener{Name: "smtp", Address: "127.0.0.1:2525", Backend: "127.0.0.1:25"}
+	smtp.setDefaults()
+	c := &Config{
+		Hostname:      machineName(),
+		StateDir:      stateDir(os.Geteuid()),
+		Mode:          ModeEnforce,
+		Grace:         30 * time.Second,
+		LocalNetworks: []string{LocalAuto},
+		Store:         Store{URL: StoreEmbedded},
+		Listeners:     []Listener{smtp},
+		Greylist: Greylist{
+			Pass:        4 * time.Minute,
+			PassUnnamed: 25 * time.Minute,
+			Code:        451,
+			Window:      2 * day,
+			Remember:    36 * day,
+		},
+		Talk:    Talk{Timeout: time.Minute, Recipients: 100, Errors: 10},
+		Tarpit:  Tarpit{Stutter: 10 * time.Second, Gap: time.Second},
+		Trap:    Trap{TTL: 24 * time.Hour},
+		DNSBL:   DNSBL{Threshold: 3, Timeout: 2 * time.Second},
+		Admin:   Admin{Address: "127.0.0.1:9925"},
+		Journal: Journal{Size: 256 * megabyte},
+		Log:     Log{Level: slog.LevelInfo},
+	}
+	c.finish()
+	return c
+}
+
+// Find returns the file to load: flag if it is not empty, else the system's
+// file if there is one. Not ok means that Default is all there is.
+func Find(flag string) (path string, ok bool) { return find(flag, systemFile) }
+
+func find(flag, system string) (string, bool) {
+	if flag != "" {
+		return flag, true
+	}
+	if _, err := os.Stat(system); err != nil && os.IsNotExist(err) {
+		return "", false
+	}
+	return system, true
+}
+
+func machineName() string {
+	if name, err := os.Hostname(); err == nil && validDomain(name) {
+		return name
+	}
+	return "localhost"
+}
+
+func stateDir(euid int) string {
+	if euid == 0 {
+		return "/var/lib/moggy"
+	}
+	return "./moggy-state"
+}
+
+// defaulter is a section that may occur many times, so that Default cannot
+// hold its defaults.
+type defaulter interface{ setDefaults() }
+
+func (l *Listener) setDefaults() {
+	l.Kind = KindSMTP
+	l.Forward = ForwardProxyV2
+	l.Idle = idleByKind
+}
+
+func (l *DNSList) setDefaults() {
+	l.Codes = []Range{{From: netip.AddrFrom4([4]byte{127, 0, 0, 2}), To: netip.AddrFrom4([4]byte{127, 0, 0, 11})}}
+}
+
+// Idle times of carried connections. SMTP clients wait up to 10 minutes for
+// the answer to their final dot (RFC 5321 section 4.5.3.2.6), servers at least
+// 5 for a command (4.5.3.2.7). IMAP servers wait at least 30 (RFC 9051
+// section 5.4), and IDLE is renewed every 29 (RFC 2177).
+const (
+	idleByKind    = -1 // until finish knows the kind
+	idleSMTP      = 10 * time.Minute
+	idleSMTPLeast = 5 * time.Minute
+	idleStream    = 35 * time.Minute
+)
+
+// finish fills in what depends on other keys.
+func (c *Config) finish() {
+	for i := range c.Listeners {
+		l := &c.Listeners[i]
+		switch {
+		case l.Idle != idleByKind:
+		case l.Kind == KindStream:
+			l.Idle = idleStream
+		default:
+			l.Idle = idleSMTP
+		}
+	}
+}
