@@ -88,7 +88,7 @@ type Listener struct {
 type Greylist struct {
 	Pass        time.Duration `toml:"pass" eg:"4m"`
 	PassUnnamed time.Duration `toml:"pass_unnamed" eg:"25m"`
-	Code        int           `toml:"code" choose:"450,451" eg:"451"` // RFC 6647 section 5 prefers 450
+	Code        int           `toml:"code" choose:"450,451" eg:"451"` // RFC 6647 prefers 450
 	Window      time.Duration `toml:"window" eg:"2d"`
 	Remember    time.Duration `toml:"remember" eg:"36d"`
 }
