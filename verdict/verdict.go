@@ -50,6 +50,10 @@ func (v *Verdict) settle(r *Rule, f *Facts, p *Policy) {
 // passes reports whether the peer gets to the backend by the rules themselves.
 func (v *Verdict) passes() bool { return v.Action == Carry || v.Action == HandOver }
 
+// LeftToGreylist reports whether nothing but the greylist's answer is missing:
+// facts without one led to the rules that come after it.
+func (v *Verdict) LeftToGreylist() bool { return v.Rule == "first-seen" || v.Rule == "null-sender" }
+
 // Effective is what is really done: in mode observe everything is let through.
 func (v *Verdict) Effective() Action {
 	if v.Observed {

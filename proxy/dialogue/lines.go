@@ -67,3 +67,10 @@ func NotSMTP(in []byte) bool {
 	}
 	return false
 }
+
+// EndsCommands reports whether what follows a line may be no commands: a
+// message, or TLS.
+func EndsCommands(line []byte) bool {
+	verb, _ := cutVerb(string(line[:min(len(line), 9)]))
+	return verb == "DATA" || verb == "BDAT" || verb == "STARTTLS" || verb == "AUTH"
+}

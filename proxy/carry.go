@@ -1,0 +1,65 @@
+package proxy
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"moggy/proxy/handover"
+	"moggy/proxy/relay"
+	"moggy/verdict"
+	"moggy/verdict/journal"
+)
+
+// carry passes a known peer to the backend. It owns conn.
+func (d *door) carry(conn net.Conn, g *guest, f *verdict.Facts, v *verdict.Verdict) {
+	back, greeting, err := d.connect(g)
+	if err != nil {
+		d.turnAway(conn, f, err)
+		return
+	}
+	if len(greeting) > 0 {
+		conn.Write(greeting)
+	}
+	d.guests.enter(g, carried)
+	defer d.guests.leave(g)
+	r := relay.Carry(d.carrying, conn, back, relay.Options{Idle: d.Idle})
+	d.ended(f, v, journal.End{Outcome: outcomeOf(r, journal.Carried), In: r.Up, Out: r.Down})
+}
+
+func (d *door) connect(g *guest) (net.Conn, []byte, error) {
+	ctx, cancel := context.WithTimeout(d.carrying, handOverTimeout)
+	defer cancel()
+	return handover.Connect(ctx, d.Backend, d.handover(), g.peer, g.local)
+}
+
+// turnAway tells a peer that the backend did not take it. It owns conn.
+func (d *door) turnAway(conn net.Conn, f *verdict.Facts, err error) {
+	v := d.backendDown(f, err)
+	conn.SetDeadline(time.Now().Add(time.Second))
+	n, _ := conn.Write(v.Reply.Append(nil))
+	conn.Close()
+	d.ended(f, &v, journal.End{Outcome: journal.BackendDown, Out: int64(n), Answer: err.Error()})
+}
+
+// backendDown is the verdict that the backend did not take a connection.
+func (d *door) backendDown(f *verdict.Facts, err error) verdict.Verdict {
+	d.distrust()
+	d.metrics.BackendFailed(d.Name)
+	d.log.Warn("the backend did not take a connection", "listener", d.Name, "conn", f.Ref, "error", err)
+	f.Stage = verdict.Backend
+	v := verdict.Decide(f, &d.settings.Load().Policy)
+	d.record(f, &v)
+	return v
+}
+
+// outcomeOf is ok, unless carrying ended by us or by a fault.
+func outcomeOf(r relay.Result, ok journal.Outcome) journal.Outcome {
+	switch r.Reason {
+	case relay.Cancelled:
+		return journal.Cancelled
+	case relay.Failed:
+		return journal.Failed
+	}
+	return ok
+}

@@ -1,0 +1,217 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"moggy/proxy/dialogue"
+	"moggy/proxy/handover"
+	"moggy/proxy/relay"
+	"moggy/verdict"
+	"moggy/verdict/journal"
+)
+
+// A door is one listener with what is known of its backend.
+type door struct {
+	DoorOptions
+	*Server
+	backend atomic.Pointer[backendState]
+	doubt   chan struct{} // a connection could not be given to the backend: ask it again
+}
+
+// backendState is what is known of a backend. It never changes.
+type backendState struct {
+	fault     error // why it cannot be used; nil: it can
+	offer     dialogue.Offer
+	tested    bool // the relay test was done
+	openRelay bool
+}
+
+// How often a backend is asked what it offers, and how soon again when it did
+// not answer.
+const (
+	askAgain = 5 * time.Minute
+	askSoon  = 5 * time.Second
+)
+
+// How long a backend may take for one step, and for all of a hand-over: with the
+// rest of a reply it must stay under the 30 s that Exim's call-outs wait.
+const (
+	stepTimeout     = 10 * time.Second
+	handOverTimeout = 20 * time.Second
+)
+
+func newDoor(s *Server, o DoorOptions) *door {
+	d := &door{DoorOptions: o, Server: s, doubt: make(chan struct{}, 1)}
+	d.backend.Store(&backendState{fault: errors.New("not asked yet")})
+	return d
+}
+
+func (d *door) state() *backendState { return d.backend.Load() }
+
+func (d *door) handover() handover.Options {
+	return handover.Options{Hostname: d.settings.Load().Policy.Hostname, Timeout: stepTimeout}
+}
+
+// accept gives each connection to a goroutine of its own until ctx ends. When
+// descriptors run out it waits and counts; it neither dies nor spins.
+func (d *door) accept(ctx context.Context) {
+	defer context.AfterFunc(ctx, func() { d.Listen.Close() })()
+	pause := firstPause
+	for {
+		conn, err := d.Listen.Accept()
+		switch {
+		case err == nil:
+			pause = firstPause
+			d.wait.Go(func() { d.meet(conn) })
+		case ctx.Err() != nil || errors.Is(err, net.ErrClosed):
+			return
+		default:
+			d.metrics.AcceptFailed(d.Name)
+			d.log.Warn("cannot accept", "listener", d.Name, "error", err, "pause", pause)
+			nap(ctx, pause)
+			pause = min(2*pause, lastPause)
+		}
+	}
+}
+
+// The pauses after an accept that failed, doubling.
+const (
+	firstPause = 5 * time.Millisecond
+	lastPause  = time.Second
+)
+
+func nap(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// watch asks the backend what it offers, again and again.
+func (d *door) watch(ctx context.Context) {
+	for ctx.Err() == nil {
+		pause := askAgain
+		if d.state().fault != nil {
+			pause = askSoon
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+		case <-t.C:
+			d.ask(ctx)
+		case <-d.doubt:
+			d.ask(ctx)
+		}
+		t.Stop()
+	}
+}
+
+// ask asks the backend once what it offers and, the first time that it answers,
+// whether it would relay for everybody.
+func (d *door) ask(ctx context.Context) {
+	was, now := d.state(), backendState{}
+	offer, err := handover.Ask(ctx, d.Backend, d.handover())
+	now.fault, now.tested, now.openRelay = err, was.tested, was.openRelay
+	now.offer = dialogue.Keep(offer.Extensions)
+	if err != nil {
+		now.offer = was.offer
+	} else if !was.tested {
+		now.tested, now.openRelay = d.relayTest(ctx)
+	}
+	d.backend.Store(&now)
+	d.tell(was, &now)
+}
+
+func (d *door) relayTest(ctx context.Context) (tested, open bool) {
+	err := handover.SelfTest(ctx, d.Backend, d.handover())
+	if errors.Is(err, handover.ErrOpenRelay) {
+		d.log.Error("the backend relays for everybody", "listener", d.Name, "error", err)
+		d.journal.Append(journal.Noted(time.Now(), "open-relay", err.Error()))
+		return true, true
+	}
+	return err == nil, false
+}
+
+// tell says what has changed about a backend.
+func (d *door) tell(was, now *backendState) {
+	d.metrics.Backend(d.Name, now.fault == nil)
+	d.metrics.Alarm("open_relay", now.openRelay)
+	switch {
+	case now.fault != nil && (was.fault == nil || was.fault.Error() != now.fault.Error()):
+		d.log.Error("the backend cannot be used", "listener", d.Name, "backend", d.Backend.Address, "error", now.fault)
+	case now.fault == nil && was.fault != nil:
+		d.log.Info("the backend answers", "listener", d.Name, "backend", d.Backend.Address, "offers", now.offer)
+	}
+}
+
+// distrust has the backend asked again soon: it did not take a connection.
+func (d *door) distrust() {
+	select {
+	case d.doubt <- struct{}{}:
+	default:
+	}
+}
+
+// meet decides about a connection that has just been accepted, and acts on it.
+// It owns conn.
+func (d *door) meet(conn net.Conn) {
+	peer, local := addrPort(conn.RemoteAddr()), addrPort(conn.LocalAddr())
+	set := d.settings.Load()
+	f := factsOf(journal.NewRef(), d.Name, peer)
+	v := d.greet(&f, &set.Policy)
+	g := &guest{door: d, ref: f.Ref, peer: f.Peer, local: local, since: time.Now(), class: journal.ClassOf(&f), rule: v.Rule}
+	switch {
+	case v.Observed:
+		d.observe(conn, g, f, v)
+	case v.Action == verdict.Carry:
+		d.carry(conn, g, &f, &v)
+	case v.Action == verdict.Busy:
+		d.shed(conn, &f, &v)
+	default:
+		d.hold(conn, g, set, f, v)
+	}
+}
+
+// greet decides about a peer that has just connected and records it. Where the
+// verdict needs a slot of the pit, it has one.
+func (d *door) greet(f *verdict.Facts, p *verdict.Policy) verdict.Verdict {
+	now := time.Now()
+	v := d.judge.Connect(f, p, now)
+	if a := v.Effective(); (a == verdict.Talk || a == verdict.Hold) && !d.pit.Reserve() {
+		f.Full = true
+		v = d.judge.Connect(f, p, now)
+	}
+	d.record(f, &v)
+	return v
+}
+
+// shed says the verdict's reply and closes.
+func (d *door) shed(conn net.Conn, f *verdict.Facts, v *verdict.Verdict) {
+	conn.SetDeadline(time.Now().Add(time.Second))
+	n, _ := conn.Write(v.Reply.Append(nil))
+	conn.Close()
+	d.ended(f, v, journal.End{Outcome: journal.Shed, Out: int64(n)})
+}
+
+// hold gives a stranger to the pit.
+func (d *door) hold(conn net.Conn, g *guest, set *Settings, f verdict.Facts, v verdict.Verdict) {
+	s := newSession(d, g, set, f, v)
+	d.guests.enter(g, s.state())
+	s.begin(d.pit.Hold(conn, s))
+}
+
+// addrPort is the address of one end; the zero AddrPort where it is no TCP.
+func addrPort(a net.Addr) netip.AddrPort {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.AddrPort()
+	}
+	p, _ := netip.ParseAddrPort(a.String())
+	return p
+}

@@ -1,0 +1,77 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"moggy/proxy/dialogue"
+	"moggy/proxy/handover"
+	"moggy/proxy/relay"
+	"moggy/proxy/tarpit"
+	"moggy/verdict/journal"
+)
+
+// handOver gives a stranger that has just proved itself to the backend. It is
+// the only way from talk to carry, and the RCPT that is being answered the only
+// moment: nothing was promised yet that the backend does not know of.
+func (s *session) handOver(ctx context.Context, e dialogue.Envelope, to dialogue.Path) tarpit.Say {
+	opened, err := handover.Open(ctx, s.Backend, s.handover(), s.guest.peer, s.guest.local, e, to)
+	if err != nil {
+		return s.notTaken(err)
+	}
+	s.opened = opened
+	if opened.Code/100 == 2 {
+		s.remember(ctx)
+	}
+	s.metrics.HandedOver(s.Name, opened.Code)
+	return tarpit.Say{Text: append(opened.Raw, opened.Early...), Then: tarpit.Part}
+}
+
+// remember makes the stranger known: the backend took its recipient.
+func (s *session) remember(ctx context.Context) {
+	now := time.Now()
+	if !s.f.Grey.First.IsZero() {
+		s.metrics.Delayed(now.Sub(s.f.Grey.First))
+	}
+	if err := s.judge.Remember(ctx, &s.f, now); err != nil {
+		s.log.Warn("cannot remember who came back", "conn", s.f.Ref, "error", err)
+	}
+}
+
+// notTaken answers a recipient whose hand-over failed. What the backend said of
+// the envelope is passed on; all else is a 421, and the triplet stays mature.
+func (s *session) notTaken(err error) tarpit.Say {
+	if refused, ok := errors.AsType[*handover.Refused](err); ok && refused.Stage == handover.StageMail {
+		s.told = true
+		return tarpit.Say{Text: refused.Reply.Raw, Slow: s.pace(), Then: thenOf(refused.Reply.Code)}
+	}
+	s.v = s.backendDown(&s.f, err)
+	s.told = true
+	return s.say(s.m.Settle(s.v.Reply), true)
+}
+
+func thenOf(code int) tarpit.Then {
+	if code == 421 {
+		return tarpit.Close
+	}
+	return tarpit.Listen
+}
+
+// carryOn carries a stranger that was handed over, until it ends.
+func (s *session) carryOn(l tarpit.Left) journal.End {
+	s.guests.become(s.guest, carried)
+	end := journal.End{Held: l.Held, Answer: s.opened.Reply.Text()}
+	if len(l.Rest) > 0 {
+		if _, err := s.opened.Conn.Write(l.Rest); err != nil {
+			l.Conn.Close()
+			s.opened.Conn.Close()
+			end.Outcome = journal.Failed
+			return end
+		}
+	}
+	r := relay.Carry(s.carrying, l.Conn, s.opened.Conn, relay.Options{Idle: s.Idle})
+	end.Outcome = outcomeOf(r, journal.HandedOver)
+	end.In, end.Out = r.Up+int64(len(l.Rest)), r.Down
+	return end
+}

@@ -1,0 +1,93 @@
+package proxy
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"moggy/proxy/dialogue"
+	"moggy/proxy/relay"
+	"moggy/verdict"
+	"moggy/verdict/journal"
+)
+
+// observe carries a peer that would have been talked to, held or shed, and has
+// what it says judged and recorded on the way. Nothing it sends is changed or
+// waits for a judgement. It owns conn.
+func (d *door) observe(conn net.Conn, g *guest, f verdict.Facts, v verdict.Verdict) {
+	back, greeting, err := d.connect(g)
+	if err != nil {
+		d.turnAway(conn, &f, err)
+		return
+	}
+	if len(greeting) > 0 {
+		conn.Write(greeting)
+	}
+	d.guests.enter(g, carried)
+	defer d.guests.leave(g)
+	o := &observer{door: d, set: d.settings.Load(), f: f, v: v}
+	o.talk = dialogue.Options{Hostname: o.set.Policy.Hostname, Offer: everything, Recipients: o.set.Recipients, Errors: 1 << 30}
+	o.m = dialogue.New(&o.talk)
+	r := relay.CarryTapped(d.carrying, conn, back, relay.Options{Idle: d.Idle}, o)
+	d.ended(&o.f, &o.v, journal.End{Outcome: outcomeOf(r, journal.Carried), In: r.Up, Out: r.Down})
+}
+
+// everything is what an observed backend may have offered.
+var everything = dialogue.Offer{"PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "DSN", "CHUNKING", "BINARYMIME"}
+
+// An observer listens to what a peer says to the backend, until the first
+// message: from then on there are bytes that are no commands.
+type observer struct {
+	*door
+	set   *Settings
+	talk  dialogue.Options
+	m     *dialogue.Machine
+	lines dialogue.Lines
+	buf   []byte // at most dialogue.MaxLine of a line that is not whole
+	deaf  bool
+	f     verdict.Facts
+	v     verdict.Verdict
+}
+
+// Write implements io.Writer; it never fails.
+func (o *observer) Write(b []byte) (int, error) {
+	if o.deaf {
+		return len(b), nil
+	}
+	o.buf = append(o.buf, b...)
+	for !o.deaf {
+		used, line, ok := o.lines.Cut(o.buf)
+		if ok {
+			o.hear(line)
+		}
+		o.buf = o.buf[:copy(o.buf, o.buf[used:])]
+		if !ok {
+			break
+		}
+	}
+	return len(b), nil
+}
+
+func (o *observer) hear(line dialogue.Line) {
+	t := o.m.Line(line)
+	if t.Ask == dialogue.Recipient {
+		o.recipient(t)
+		return
+	}
+	if t.Ask != dialogue.Nothing || dialogue.EndsCommands(line.Text) {
+		o.deaf, o.buf = true, nil
+	}
+}
+
+func (o *observer) recipient(t dialogue.Turn) {
+	ctx, cancel := context.WithTimeout(o.carrying, time.Second)
+	defer cancel()
+	envelopeFacts(&o.f, o.m.Envelope(), t.Path)
+	o.f.Excessive = t.Excessive
+	o.v = o.judge.Recipient(ctx, &o.f, &o.set.Policy, o.judge.Greylist.Try, time.Now())
+	o.record(&o.f, &o.v)
+	if o.v.Action == verdict.HandOver {
+		o.judge.Remember(ctx, &o.f, time.Now())
+	}
+	o.m.Settle(dialogue.Reply{Code: 250})
+}

@@ -1,0 +1,224 @@
+package journal
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"moggy/whitelist"
+)
+
+// A Query says which records are wanted; a zero field asks for nothing.
+type Query struct {
+	Ref     string       // as NewRef and ParseRef give it
+	Addr    netip.Prefix // the peer is in it
+	Mailbox string       // sender or recipient; "@example.org": any mailbox of the domain
+	Since   time.Time
+	Limit   int // the newest so many
+}
+
+// Find returns the records that a query asks for, the oldest first. It reads the
+// newest file first and stops when it has Limit records, or the files end before
+// Since. An error that wraps [ErrCorrupt] comes with the records that could be
+// read; no other does.
+func Find(dir string, q Query) ([]Record, error) {
+	s, err := open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	m := newMatcher(q)
+	var found []Record
+	for f, err := range s.newestFirst() {
+		if err != nil {
+			return nil, err
+		}
+		if endsBefore(f, q.Since) || q.Limit > 0 && len(found) >= q.Limit {
+			break
+		}
+		records, err := m.file(f)
+		if err != nil {
+			return nil, fmt.Errorf("reading the journal: %w", err)
+		}
+		found = m.newest(append(records, found...))
+	}
+	return found, m.corrupt
+}
+
+// endsBefore reports whether f was last written to before t.
+func endsBefore(f *os.File, t time.Time) bool {
+	info, err := f.Stat()
+	return err == nil && info.ModTime().Before(t.Truncate(time.Second))
+}
+
+// matcher is a query made ready.
+type matcher struct {
+	Query
+	needles [][]byte // each is in every line that can match; the rarest first
+	since   []byte   // of a line's time, to the second; nil: any
+	mailbox string   // as a Record writes it
+	corrupt error    // the first line that should have been a record
+}
+
+func newMatcher(q Query) *matcher {
+	m := &matcher{Query: q, mailbox: text(q.Mailbox)}
+	m.Addr = whitelist.Canonical(q.Addr)
+	if q.Ref != "" {
+		m.needles = append(m.needles, []byte(`"ref":`+quoted(q.Ref)))
+	}
+	if at := strings.LastIndexByte(m.mailbox, '@'); at >= 0 {
+		m.needles = append(m.needles, []byte(strings.TrimPrefix(quoted(strings.ToLower(m.mailbox[at:])), `"`)))
+	}
+	if m.Addr.IsValid() {
+		m.needles = append(m.needles, []byte(`"peer":"`+addrText(m.Addr)))
+	}
+	if len(m.needles) == 0 {
+		m.needles = [][]byte{nil}
+	}
+	if !q.Since.IsZero() {
+		m.since = q.Since.UTC().AppendFormat(nil, timeFormat)
+	}
+	return m
+}
+
+// quoted returns s as a line has it.
+func quoted(s string) string {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(s) // a string can always be
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// addrText is what the text of all addresses of p begins with.
+func addrText(p netip.Prefix) string {
+	switch addr := p.Addr(); {
+	case p.IsSingleIP() && addr.Is4():
+		return addr.String() + ":"
+	case p.IsSingleIP():
+		return "[" + addr.String() + "]:"
+	case addr.Is4():
+		return octets(addr, p.Bits()/8)
+	case p.Bits() >= 16 && addr.As16()[0]|addr.As16()[1] != 0:
+		group, _, _ := strings.Cut(addr.String(), ":")
+		return "[" + group + ":"
+	default:
+		return "["
+	}
+}
+
+func octets(addr netip.Addr, n int) string {
+	var b []byte
+	for _, o := range addr.As4()[:n] {
+		b = append(strconv.AppendUint(b, uint64(o), 10), '.')
+	}
+	return string(b)
+}
+
+// file returns the records of f that match, the newest Limit of them.
+func (m *matcher) file(f *os.File) (found []Record, err error) {
+	for block, err := range blocks(f) {
+		if err != nil {
+			return nil, err
+		}
+		for line := range candidates(block, m.needles[0]) {
+			r, ok := m.line(line)
+			if ok {
+				found = append(found, r)
+			}
+		}
+		if m.Limit > 0 && len(found) >= 2*m.Limit {
+			found = m.newest(found)
+		}
+	}
+	return m.newest(found), nil
+}
+
+// newest keeps the newest Limit records.
+func (m *matcher) newest(found []Record) []Record {
+	if m.Limit > 0 && len(found) > m.Limit {
+		return slices.Clone(found[len(found)-m.Limit:])
+	}
+	return found
+}
+
+// candidates yields the lines of block that contain needle.
+func candidates(block, needle []byte) func(func([]byte) bool) {
+	return func(yield func([]byte) bool) {
+		for len(block) > 0 {
+			at := bytes.Index(block, needle)
+			if at < 0 {
+				return
+			}
+			start := bytes.LastIndexByte(block[:at], '\n') + 1
+			end := len(block)
+			if i := bytes.IndexByte(block[at:], '\n'); i >= 0 {
+				end = at + i + 1
+			}
+			if !yield(block[start:end]) {
+				return
+			}
+			block = block[end:]
+		}
+	}
+}
+
+// line decodes a line that may match.
+func (m *matcher) line(line []byte) (Record, bool) {
+	if m.older(line) {
+		return Record{}, false
+	}
+	for _, needle := range m.needles[1:] {
+		if !bytes.Contains(line, needle) {
+			return Record{}, false
+		}
+	}
+	r, err := decode(line)
+	if err != nil {
+		if m.corrupt == nil && !errors.Is(err, errNothing) {
+			m.corrupt = fmt.Errorf("reading the journal: %w", err)
+		}
+		return Record{}, false
+	}
+	return r, m.match(&r)
+}
+
+// timeFormat is how a line's time begins, and timeKey what stands before it.
+const (
+	timeFormat = "2006-01-02T15:04:05"
+	timeKey    = `{"time":"`
+)
+
+// older reports whether the line is surely from before Since.
+func (m *matcher) older(line []byte) bool {
+	rest, ok := bytes.CutPrefix(line, []byte(timeKey))
+	return ok && len(rest) >= len(timeFormat) && bytes.Compare(rest[:len(timeFormat)], m.since) < 0
+}
+
+func (m *matcher) match(r *Record) bool {
+	switch {
+	case m.Ref != "" && r.Ref != m.Ref:
+		return false
+	case m.Addr.IsValid() && !m.Addr.Contains(r.Peer.Addr()):
+		return false
+	case m.mailbox != "" && !named(r.From, m.mailbox) && !named(r.To, m.mailbox):
+		return false
+	}
+	return !r.Time.Before(m.Since)
+}
+
+// named reports whether mailbox is the one asked for, or in the domain asked for.
+func named(mailbox, asked string) bool {
+	if strings.HasPrefix(asked, "@") {
+		at := max(0, strings.LastIndexByte(mailbox, '@'))
+		mailbox = mailbox[at:]
+	}
+	return strings.EqualFold(mailbox, asked)
+}
