@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
 	"os"
 	"slices"
@@ -116,7 +117,8 @@ func addrText(p netip.Prefix) string {
 
 func octets(addr netip.Addr, n int) string {
 	var b []byte
-	for _, o := range addr.As4()[:n] {
+	quad := addr.As4()
+	for _, o := range quad[:n] {
 		b = append(strconv.AppendUint(b, uint64(o), 10), '.')
 	}
 	return string(b)
@@ -150,7 +152,7 @@ func (m *matcher) newest(found []Record) []Record {
 }
 
 // candidates yields the lines of block that contain needle.
-func candidates(block, needle []byte) func(func([]byte) bool) {
+func candidates(block, needle []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for len(block) > 0 {
 			at := bytes.Index(block, needle)
