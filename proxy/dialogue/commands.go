@@ -44,7 +44,7 @@ const maxDomain = 255
 // to be prepared for it.
 func (m *Machine) hello(verb, arg string) Turn {
 	name, _, _ := strings.Cut(arg, " ")
-	if name == "" || len(name) > maxDomain {
+	if name == "" || len(name) > maxDomain || !ascii(name) {
 		return m.fault(Reply{501, "5.5.4", "Syntax: " + verb + " hostname"})
 	}
 	again := m.e.Verb != ""
