@@ -1,0 +1,129 @@
+package metrics
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"maps"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"moggy/verdict/journal"
+)
+
+// Health is what the admin page knows beside the numbers.
+type Health struct {
+	Hostname string                  // by which it may be asked, beside localhost and every bare address
+	Ready    func() map[string]error // what keeps the daemon from its work, by name; empty: nothing; nil: never anything
+}
+
+// Handler answers /metrics, /healthz (the process lives), /readyz (200, or 503
+// and one line for each fault) and /, which names them. It answers GET and HEAD
+// only, and only requests that name a host of ours: a page of somebody else's,
+// whose name was made to lead here, cannot read it (DNS rebinding).
+func (m *Metrics) Handler(h Health) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	mux.HandleFunc("GET /healthz", healthz)
+	mux.HandleFunc("GET /readyz", h.readyz)
+	mux.HandleFunc("GET /{$}", index)
+	return h.guard(mux)
+}
+
+func index(w http.ResponseWriter, _ *http.Request) {
+	say(w, http.StatusOK, "moggy\n\n/metrics  numbers, for Prometheus\n/healthz  200: the process lives\n/readyz   200: it can do its work; 503: what keeps it\n")
+}
+
+func healthz(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok\n") }
+
+func (h Health) readyz(w http.ResponseWriter, _ *http.Request) {
+	var faults map[string]error
+	if h.Ready != nil {
+		faults = h.Ready()
+	}
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(faults)) {
+		if err := faults[name]; err != nil {
+			fmt.Fprintf(&b, "%s: %s\n", journal.Printable(name), journal.Printable(err.Error()))
+		}
+	}
+	if b.Len() > 0 {
+		say(w, http.StatusServiceUnavailable, b.String())
+		return
+	}
+	say(w, http.StatusOK, "ok\n")
+}
+
+func say(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = io.WriteString(w, text) // a client that went away does not want it
+}
+
+// guard lets requests through that name a host of ours.
+func (h Health) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-store")
+		if !h.ours(r.Host) {
+			say(w, http.StatusMisdirectedRequest, "not a name of this page: ask by address, by localhost or by the configured hostname\n")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// ours reports whether a Host header names us; HTTP/1.0 may leave it out.
+func (h Health) ours(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"), ".")
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	return host == "" || strings.EqualFold(host, "localhost") || strings.EqualFold(host, h.Hostname)
+}
+
+// The bounds of one request to the admin page.
+const (
+	maxHeader    = 8 << 10 // bytes
+	readTimeout  = 5 * time.Second
+	writeTimeout = 30 * time.Second
+	idleTimeout  = time.Minute
+	lastRequests = 2 * time.Second // given to requests that run when Serve is to end
+)
+
+// Serve answers on l with h until ctx ends, which is no error, and closes l. It
+// returns when the last request has ended.
+func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	s := &http.Server{Handler: h, MaxHeaderBytes: maxHeader, ErrorLog: log.New(io.Discard, "", 0),
+		ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout}
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		shutDown(s)
+	})
+	err := s.Serve(l)
+	if stop() {
+		_ = s.Close() // Serve's error says more
+		return fmt.Errorf("admin page on %s: %w", l.Addr(), err)
+	}
+	<-ended
+	return nil
+}
+
+func shutDown(s *http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), lastRequests)
+	defer cancel()
+	if s.Shutdown(ctx) != nil {
+		_ = s.Close() // cuts off who is slow to read
+	}
+}

@@ -1,0 +1,126 @@
+package metrics
+
+import (
+	"runtime"
+
+	"moggy/verdict"
+	"moggy/verdict/journal"
+	"moggy/whitelist"
+)
+
+// other is the label for a class that an operator made up, and for a listener
+// that New was not given.
+const other = "other"
+
+// The states of an open connection, for [Metrics.Open].
+const (
+	Talking  = "talk"  // moggy holds the dialogue
+	Holding  = "hold"  // moggy speaks slowly, to a refusal
+	Carrying = "carry" // the backend has it
+)
+
+func states() []string { return []string{Talking, Holding, Carrying} }
+
+// An Alarm is something that is wrong with the set-up and not with a peer.
+type Alarm string
+
+// The alarms.
+const (
+	OpenRelay      Alarm = "open_relay"          // the backend relays for everybody who comes through moggy
+	SourceLost     Alarm = "source_address_lost" // one private address makes most of the connections
+	ListSuspended  Alarm = "dnsbl_suspended"     // a DNS list answers wrongly for its control addresses
+	JournalFailing Alarm = "journal_failing"     // decisions are not recorded
+)
+
+// Alarms returns them all.
+func Alarms() []Alarm { return []Alarm{OpenRelay, SourceLost, ListSuspended, JournalFailing} }
+
+// The results of a hand-over, by the backend's answer to the recipient.
+const (
+	accepted = "accepted" // 2yz
+	deferred = "deferred" // 4yz
+	refused  = "refused"  // 5yz
+	failed   = "failed"   // none, or no reply at all
+)
+
+func results() []string { return []string{accepted, deferred, refused, failed} }
+
+// resultOf sorts a reply code; 0 is no reply.
+func resultOf(code int) string {
+	switch code / 100 {
+	case 2:
+		return accepted
+	case 4:
+		return deferred
+	case 5:
+		return refused
+	}
+	return failed
+}
+
+// An arrival is what is decided when a connection is accepted.
+type arrival struct {
+	class    whitelist.Class
+	action   verdict.Action
+	observed bool
+}
+
+// arrivals returns those that can be: the rules themselves are asked.
+func arrivals() (all []arrival) {
+	seen := make(map[arrival]bool)
+	for _, class := range classes() {
+		for i := range 4 {
+			f := verdict.Facts{Stage: verdict.Connect, Full: i&1 != 0}
+			f.Standing.Class, f.Standing.Deny = class, class == journal.Denied
+			v := verdict.Decide(&f, &verdict.Policy{Observe: i&2 != 0})
+			if a := (arrival{class, v.Action, v.Observed}); !seen[a] {
+				seen[a] = true
+				all = append(all, a)
+			}
+		}
+	}
+	return all
+}
+
+func classes() (all []whitelist.Class) {
+	for _, k := range whitelist.Kinds() {
+		all = append(all, k.Class)
+	}
+	return append(all, other, journal.Denied)
+}
+
+// known returns the classes that can come to harm.
+func known() (all []whitelist.Class) {
+	for _, k := range whitelist.Kinds() {
+		if k.Known {
+			all = append(all, k.Class)
+		}
+	}
+	return append(all, other)
+}
+
+// A ruling is a rule that decided.
+type ruling struct {
+	rule     string
+	observed bool
+}
+
+// rulings returns those that can be, with their actions.
+func rulings() map[ruling]verdict.Action {
+	all := make(map[ruling]verdict.Action)
+	for _, r := range verdict.Rules() {
+		all[ruling{r.Name, false}] = r.Action
+		passes := r.Action == verdict.Carry || r.Action == verdict.HandOver
+		if !passes && r.Stages[0] != verdict.Backend {
+			all[ruling{r.Name, true}] = r.Action
+		}
+	}
+	return all
+}
+
+// act is an action as verdict.Verdict.Act shows it.
+func act(a verdict.Action, observed bool) string {
+	return (&verdict.Verdict{Action: a, Observed: observed}).Act()
+}
+
+func goVersion() string { return runtime.Version() }
