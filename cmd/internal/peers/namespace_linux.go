@@ -1,0 +1,13 @@
+package peers
+
+import "syscall"
+
+// namespaces starts a process as the first one of its own mount and process namespaces. The kernel ends every other
+// process in there when the first one ends, and ends the first one when the test ends, however it ends. (That signal
+// must be SIGKILL, the only one that the first process of a namespace cannot ignore.)
+func namespaces() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,
+		Pdeathsig:  syscall.SIGKILL,
+	}
+}
