@@ -72,9 +72,17 @@ func keyOf(parts ...string) (k Key) {
 	return k
 }
 
+// foldDomain lowers the ASCII letters after the last @, and no others:
+// strings.ToLower makes one of all bytes that are not UTF-8.
 func foldDomain(mailbox string) string {
-	i := strings.LastIndexByte(mailbox, '@')
-	return mailbox[:i+1] + strings.ToLower(mailbox[i+1:])
+	i := strings.LastIndexByte(mailbox, '@') + 1
+	domain := []byte(mailbox[i:])
+	for j, c := range domain {
+		if 'A' <= c && c <= 'Z' {
+			domain[j] = c + 'a' - 'A'
+		}
+	}
+	return mailbox[:i] + string(domain)
 }
 
 // Timers are the times of a greylist. There are two before a pass, never one: a

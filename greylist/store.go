@@ -67,4 +67,6 @@ type Trap struct {
 	Address string    `json:"address"` // canonical mailbox
 	Note    string    `json:"note,omitempty"`
 	Added   time.Time `json:"added"`
+
+	Configured bool `json:"configured,omitempty"` // it stands in the configuration; no store keeps it
 }

@@ -3,6 +3,7 @@ package greylist
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,9 +21,6 @@ type Traps struct {
 // OpenTraps reads the traps of the store and adds those of the configuration.
 func OpenTraps(ctx context.Context, store Store, configured []string, now time.Time) (*Traps, error) {
 	set := make(map[string]Trap)
-	for _, a := range configured {
-		set[CanonicalTrap(a)] = Trap{Address: CanonicalTrap(a), Note: "from the configuration", Added: now}
-	}
 	for t, err := range store.Traps(ctx) {
 		if err != nil {
 			return nil, fmt.Errorf("reading the traps: %w", err)
@@ -31,7 +29,23 @@ func OpenTraps(ctx context.Context, store Store, configured []string, now time.T
 	}
 	traps := &Traps{store: store}
 	traps.set.Store(&set)
+	traps.Configure(configured, now)
 	return traps, nil
+}
+
+// Configure puts the traps of a configuration in the place of those of an
+// earlier one. What persons added stays.
+func (t *Traps) Configure(addresses []string, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.replace(func(set map[string]Trap) {
+		maps.DeleteFunc(set, func(_ string, trap Trap) bool { return trap.Configured })
+		for _, a := range addresses {
+			if a = CanonicalTrap(a); set[a].Address == "" {
+				set[a] = Trap{Address: a, Added: now, Configured: true}
+			}
+		}
+	})
 }
 
 // CanonicalTrap is the form in which traps are compared: all in lower case,
@@ -77,10 +91,7 @@ func (t *Traps) Remove(ctx context.Context, address string) (bool, error) {
 }
 
 func (t *Traps) replace(change func(map[string]Trap)) {
-	next := make(map[string]Trap, len(t.All())+1)
-	for a, trap := range t.All() {
-		next[a] = trap
-	}
+	next := maps.Clone(t.All())
 	change(next)
 	t.set.Store(&next)
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"moggy/metrics"
 	"moggy/proxy/dialogue"
 	"moggy/proxy/handover"
 	"moggy/proxy/relay"
@@ -37,6 +38,9 @@ const (
 	askAgain = 5 * time.Minute
 	askSoon  = 5 * time.Second
 )
+
+// askTimeout is how long a backend may take to answer a question of our own.
+const askTimeout = time.Minute
 
 // How long a backend may take for one step, and for all of a hand-over: with the
 // rest of a reply it must stay under the 30 s that Exim's call-outs wait.
@@ -117,7 +121,9 @@ func (d *door) watch(ctx context.Context) {
 // whether it would relay for everybody.
 func (d *door) ask(ctx context.Context) {
 	was, now := d.state(), backendState{}
-	offer, err := handover.Ask(ctx, d.Backend, d.handover())
+	o := d.handover()
+	o.Timeout = askTimeout
+	offer, err := handover.Ask(ctx, d.Backend, o)
 	now.fault, now.tested, now.openRelay = err, was.tested, was.openRelay
 	now.offer = dialogue.Keep(offer.Extensions)
 	if err != nil {
@@ -142,7 +148,7 @@ func (d *door) relayTest(ctx context.Context) (tested, open bool) {
 // tell says what has changed about a backend.
 func (d *door) tell(was, now *backendState) {
 	d.metrics.Backend(d.Name, now.fault == nil)
-	d.metrics.Alarm("open_relay", now.openRelay)
+	d.metrics.Alarm(metrics.OpenRelay, now.openRelay)
 	switch {
 	case now.fault != nil && (was.fault == nil || was.fault.Error() != now.fault.Error()):
 		d.log.Error("the backend cannot be used", "listener", d.Name, "backend", d.Backend.Address, "error", now.fault)

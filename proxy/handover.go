@@ -21,11 +21,11 @@ func (s *session) handOver(ctx context.Context, e dialogue.Envelope, to dialogue
 		return s.notTaken(err)
 	}
 	s.opened = opened
-	if opened.Code/100 == 2 {
+	if opened.Reply.Code/100 == 2 {
 		s.remember(ctx)
 	}
-	s.metrics.HandedOver(s.Name, opened.Code)
-	return tarpit.Say{Text: append(opened.Raw, opened.Early...), Then: tarpit.Part}
+	s.metrics.HandedOver(s.Name, opened.Reply.Code)
+	return tarpit.Say{Text: append(opened.Reply.Raw, opened.Early...), Then: tarpit.Part}
 }
 
 // remember makes the stranger known: the backend took its recipient.
@@ -42,12 +42,18 @@ func (s *session) remember(ctx context.Context) {
 // notTaken answers a recipient whose hand-over failed. What the backend said of
 // the envelope is passed on; all else is a 421, and the triplet stays mature.
 func (s *session) notTaken(err error) tarpit.Say {
-	if refused, ok := errors.AsType[*handover.Refused](err); ok && refused.Stage == handover.StageMail {
-		s.told = true
-		return tarpit.Say{Text: refused.Reply.Raw, Slow: s.pace(), Then: thenOf(refused.Reply.Code)}
-	}
-	s.v = s.backendDown(&s.f, err)
 	s.told = true
+	refused, ok := errors.AsType[*handover.Refused](err)
+	switch {
+	case ok && (refused.Stage == handover.EHLO || refused.Stage == handover.Mail):
+		s.metrics.HandedOver(s.Name, refused.Reply.Code)
+		return tarpit.Say{Text: refused.Reply.Raw, Then: thenOf(refused.Reply.Code)}
+	case ok && refused.Stage == handover.EarlierRcpt:
+		// It was promised 250 and cannot be taken back; DATA will defer it.
+		return s.say(s.m.Settle(dialogue.Reply{Code: 451, Enhanced: "4.3.0", Text: "Try this recipient again later"}), false)
+	}
+	s.metrics.HandedOver(s.Name, 0)
+	s.v = s.backendDown(&s.f, err)
 	return s.say(s.m.Settle(s.v.Reply), true)
 }
 
@@ -61,7 +67,7 @@ func thenOf(code int) tarpit.Then {
 // carryOn carries a stranger that was handed over, until it ends.
 func (s *session) carryOn(l tarpit.Left) journal.End {
 	s.guests.become(s.guest, carried)
-	end := journal.End{Held: l.Held, Answer: s.opened.Reply.Text()}
+	end := journal.End{Held: l.Held, Answer: s.opened.Reply.String()}
 	if len(l.Rest) > 0 {
 		if _, err := s.opened.Conn.Write(l.Rest); err != nil {
 			l.Conn.Close()

@@ -116,15 +116,20 @@ func (s *Server) shutDown() {
 
 // record writes a decision down, before it is acted on. It never blocks.
 func (s *Server) record(f *verdict.Facts, v *verdict.Verdict) {
-	s.journal.Append(journal.Decided(time.Now(), f, v))
+	s.write("decided", journal.Decided(time.Now(), f, v))
 	s.metrics.Decided(f, v)
 }
 
 // ended writes down what became of a connection.
 func (s *Server) ended(f *verdict.Facts, v *verdict.Verdict, e journal.End) {
 	r := journal.Ended(time.Now(), f, v, e)
-	s.journal.Append(r)
+	s.write("ended", r)
 	s.metrics.Ended(r)
+}
+
+func (s *Server) write(what string, r journal.Record) {
+	s.journal.Append(r)
+	s.log.LogAttrs(context.Background(), slog.LevelInfo, what, r.LogAttrs()...)
 }
 
 // Ready says what keeps a door from working, by its name; nil errors are left out.

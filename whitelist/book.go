@@ -24,7 +24,6 @@ type Book struct {
 	list    atomic.Pointer[List]
 	store   Store
 	changed func(netip.Prefix)
-	local   []netip.Prefix
 
 	mu      sync.Mutex // serialises writers
 	learned int        // entries in the learned tier
@@ -34,20 +33,30 @@ type Book struct {
 // Options are what Open needs.
 type Options struct {
 	Store   Store
-	Local   []netip.Prefix     // networks of class own
+	Local   []Entry            // of source Local: the networks of class own
 	Now     time.Time          // expired entries are left out
 	Changed func(netip.Prefix) // told of each change after it is in force; nil: nobody
 }
 
 // Open reads all entries from the store.
 func Open(ctx context.Context, o Options) (*Book, error) {
-	b := &Book{store: o.Store, changed: o.Changed, local: o.Local}
+	b := &Book{store: o.Store, changed: o.Changed}
 	entries, err := b.load(ctx, o.Now)
 	if err != nil {
 		return nil, fmt.Errorf("reading the allow list: %w", err)
 	}
-	b.list.Store(NewList(slices.Values(entries)))
+	b.list.Store(NewList(slices.Values(append(entries, o.Local...))))
 	return b, nil
+}
+
+// SetLocal puts other local networks in the place of those in force.
+func (b *Book) SetLocal(entries []Entry) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.list.Store(b.List().withLocal(entries))
+	for _, e := range entries {
+		b.tell(e.Net)
+	}
 }
 
 func (b *Book) load(ctx context.Context, now time.Time) (entries []Entry, err error) {
@@ -63,14 +72,7 @@ func (b *Book) load(ctx context.Context, now time.Time) (entries []Entry, err er
 		}
 		entries = append(entries, e)
 	}
-	return append(entries, localEntries(b.local, now)...), nil
-}
-
-func localEntries(nets []netip.Prefix, now time.Time) (entries []Entry) {
-	for _, net := range nets {
-		entries = append(entries, Entry{Net: Canonical(net), Class: Own, Source: Local, Added: now})
-	}
-	return entries
+	return entries, nil
 }
 
 // List returns the List in force. Keep it for one decision, not for longer.

@@ -3,6 +3,7 @@ package whitelist
 import (
 	"iter"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -130,6 +131,11 @@ func (l *List) With(e Entry, now time.Time) *List {
 func (l *List) Without(net netip.Prefix, source Source) *List {
 	i := tier(source)
 	return l.replace(i, l.tiers[i].DeletePersist(net))
+}
+
+// withLocal returns a List whose local tier is entries.
+func (l *List) withLocal(entries []Entry) *List {
+	return l.replace(tierLocal, NewList(slices.Values(entries)).tiers[tierLocal])
 }
 
 func (l *List) replace(i int, t *bart.Table[*row]) *List {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// systemFile is read when the command line names no file.
-const systemFile = "/etc/moggy/moggy.toml"
+// SystemFile is read when the command line names no file.
+const SystemFile = "/etc/moggy/moggy.toml"
 
 // Default returns the options of a file that says nothing: mail for
 // 127.0.0.1:2525 is judged and carried to 127.0.0.1:25.
@@ -44,7 +44,7 @@ func Default() *Config {
 
 // Find returns the file to load: flag if it is not empty, else the system's
 // file if there is one. Not ok means that Default is all there is.
-func Find(flag string) (path string, ok bool) { return find(flag, systemFile) }
+func Find(flag string) (path string, ok bool) { return find(flag, SystemFile) }
 
 func find(flag, system string) (string, bool) {
 	if flag != "" {

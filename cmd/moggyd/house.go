@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"moggy/cmd/internal/config"
+	"moggy/cmd/internal/desk"
+	"moggy/greylist"
+	"moggy/greylist/origin"
+	"moggy/metrics"
+	"moggy/proxy"
+	"moggy/proxy/relay"
+	"moggy/proxy/tarpit"
+	"moggy/store/bolt"
+	"moggy/verdict"
+	"moggy/verdict/journal"
+	"moggy/whitelist"
+)
+
+// A house is the running daemon: everything that was opened, and how it is
+// closed again.
+type house struct {
+	cfg     *config.Config
+	log     *slog.Logger
+	store   *bolt.Store
+	book    *whitelist.Book
+	traps   *greylist.Traps
+	judge   *proxy.Judge
+	journal *journal.Journal
+	pit     *tarpit.Pit
+	metrics *metrics.Metrics
+	server  *proxy.Server
+	started time.Time
+
+	wait  sync.WaitGroup
+	undo  []func() error // last opened, first closed
+	admin net.Listener
+	desk  net.Listener
+}
+
+// open builds the house, one straight line from the configuration to a server
+// that is ready to serve. What was opened before an error is closed again.
+func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (h *house, err error) {
+	h = &house{cfg: cfg, log: log, started: time.Now()}
+	defer func() {
+		if err != nil {
+			h.close()
+		}
+	}()
+	h.store, err = bolt.Open(bolt.Options{Path: desk.StorePath(cfg.StateDir), Remember: cfg.Greylist.Remember, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	h.later(h.store.Close)
+	h.book, err = whitelist.Open(ctx, whitelist.Options{
+		Store: h.store, Local: localEntries(cfg), Now: h.started, Changed: h.changed})
+	if err != nil {
+		return nil, err
+	}
+	h.later(func() error { h.book.Flush(time.Now()); return nil })
+	h.traps, err = greylist.OpenTraps(ctx, h.store, cfg.Trap.Addresses, h.started)
+	if err != nil {
+		return nil, err
+	}
+	h.judge = &proxy.Judge{Book: h.book, Greylist: h.store, Traps: h.traps, Finder: origin.Networks{}}
+	h.judge.Timers.Store(timers(cfg))
+	h.journal, err = journal.Open(journal.Options{Dir: desk.JournalDir(cfg.StateDir), Size: int64(cfg.Journal.Size), Log: log})
+	if err != nil {
+		return nil, err
+	}
+	h.later(h.journal.Close)
+	h.pit = tarpit.New(tarpit.Options{Slots: slots(cfg), Gap: cfg.Tarpit.Gap, Timeout: cfg.Talk.Timeout, Linger: linger})
+	h.metrics = metrics.New(metrics.Options{Version: version(), Revision: revision(), Listeners: names(cfg), Gauges: h.gauges()})
+	h.metrics.ConfigLoaded(h.started)
+	doors, err := h.doors()
+	if err != nil {
+		return nil, err
+	}
+	h.server = proxy.New(proxy.Options{Judge: h.judge, Pit: h.pit, Journal: h.journal, Metrics: h.metrics, Log: log,
+		Settings: settings(cfg), Doors: doors, Grace: cfg.Grace})
+	if h.desk, err = desk.Listen(desk.SocketPath(cfg.StateDir)); err != nil {
+		return nil, err
+	}
+	h.later(h.desk.Close)
+	if h.admin, err = listen(cfg.Admin.Address, "[admin] address"); err != nil {
+		return nil, err
+	}
+	h.later(h.admin.Close)
+	return h, nil
+}
+
+// linger is how long a peer that we hang up on may take to read our last word.
+const linger = 2 * time.Second
+
+// serve lives until ctx ends. The desk and the admin page outlive the server, so
+// that an operator can watch it end.
+func (h *house) serve(ctx context.Context) error {
+	if err := h.server.Check(ctx); err != nil {
+		return fmt.Errorf("%w; set forward = \"proxy-v2\" and let the backend read the PROXY header, or take moggy's address out of its networks", err)
+	}
+	around, stop := context.WithCancel(context.WithoutCancel(ctx))
+	h.wait.Go(func() { desk.Serve(around, h.desk, h.local()) })
+	h.wait.Go(func() { metrics.Serve(around, h.admin, h.metrics.Handler(h.health())) })
+	h.wait.Go(func() { h.flushes(around) })
+	h.announce()
+	err := h.server.Serve(ctx)
+	stop()
+	h.wait.Wait()
+	h.log.Info("moggyd ends")
+	return err
+}
+
+// announce says what is served, and what is missing for it to be of use.
+func (h *house) announce() {
+	for _, l := range h.cfg.Listeners {
+		h.log.Info("listening", "listener", l.Name, "address", l.Address, "backend", l.Backend, "forward", l.Forward, "mode", h.cfg.Mode)
+	}
+	h.log.Info("moggyd is ready", "version", version(), "state", h.cfg.StateDir, "admin", h.admin.Addr(), "slots", h.pit.Slots())
+	for name, err := range h.server.Ready() {
+		h.log.Warn("no mail gets through yet: the backend cannot be used", "listener", name, "error", err,
+			"do", "start the mail server behind it, or name the right one as backend; see README.md, \"In front of Postfix\"")
+	}
+}
+
+func (h *house) later(close func() error) { h.undo = append(h.undo, close) }
+
+func (h *house) close() {
+	for i := len(h.undo) - 1; i >= 0; i-- {
+		if err := h.undo[i](); err != nil && !errors.Is(err, net.ErrClosed) {
+			h.log.Error("while closing", "error", err)
+		}
+	}
+}
+
+// changed passes changes of the allow list on to open connections.
+func (h *house) changed(net netip.Prefix) {
+	if h.server != nil {
+		h.server.Changed(net)
+	}
+}
+
+// flushes gives times of use to the store now and then.
+func (h *house) flushes(ctx context.Context) {
+	t := time.NewTicker(flushEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-t.C:
+			h.book.Flush(now)
+		}
+	}
+}
+
+// flushEvery is how much of "last used" a crash may lose.
+const flushEvery = 10 * time.Minute
+
+// doors opens every listener.
+func (h *house) doors() (doors []proxy.DoorOptions, err error) {
+	for _, l := range h.cfg.Listeners {
+		var form relay.Form
+		if err := form.UnmarshalText([]byte(l.Forward)); err != nil {
+			return nil, err
+		}
+		ln, err := listen(l.Address, fmt.Sprintf("listener %q", l.Name))
+		if err != nil {
+			return nil, err
+		}
+		h.later(ln.Close)
+		doors = append(doors, proxy.DoorOptions{Name: l.Name, Listen: ln, Idle: l.Idle,
+			Backend: relay.Backend{Address: l.Backend, Form: form, Source: l.Source}})
+	}
+	return doors, nil
+}
+
+// listen opens a TCP listener. An IPv4 address, 0.0.0.0 too, means IPv4 alone,
+// so that [::] can have a listener of its own.
+func listen(address, what string) (net.Listener, error) {
+	network := "tcp"
+	if host, _, err := net.SplitHostPort(address); err == nil && strings.Contains(host, ":") {
+		network = "tcp6"
+	} else if net.ParseIP(host) != nil {
+		network = "tcp4"
+	}
+	l, err := net.Listen(network, address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; is another program there? name a free address", what, err)
+	}
+	return l, nil
+}
+
+func names(cfg *config.Config) (names []string) {
+	for _, l := range cfg.Listeners {
+		names = append(names, l.Name)
+	}
+	return names
+}
+
+func timers(cfg *config.Config) *greylist.Timers {
+	g := cfg.Greylist
+	return &greylist.Timers{Pass: g.Pass, PassUnnamed: g.PassUnnamed, Window: g.Window, Remember: g.Remember}
+}
+
+func settings(cfg *config.Config) *proxy.Settings {
+	return &proxy.Settings{
+		Policy: verdict.Policy{Hostname: cfg.Hostname, Observe: cfg.Observe(),
+			GreyCode: cfg.Greylist.Code, TrapTTL: cfg.Trap.TTL},
+		Stutter: cfg.Tarpit.Stutter, Recipients: cfg.Talk.Recipients, Errors: cfg.Talk.Errors,
+	}
+}
