@@ -61,7 +61,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (h *house, 
 	}
 	h.later(h.store.Close)
 	h.book, err = whitelist.Open(ctx, whitelist.Options{
-		Store: h.store, Local: localEntries(cfg), Now: h.started, Changed: h.changed})
+		Store: h.store, Local: desk.LocalEntries(cfg), Now: h.started, Changed: h.changed})
 	if err != nil {
 		return nil, err
 	}

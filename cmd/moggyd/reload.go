@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"moggy/cmd/internal/config"
+	"moggy/cmd/internal/desk"
 )
 
 // reloads reads the configuration again at each SIGHUP. A wrong file leaves the
@@ -36,7 +37,7 @@ func (h *house) reload(file string, level *slog.LevelVar) {
 	level.Set(cfg.Log.Level)
 	h.judge.Timers.Store(timers(cfg))
 	h.traps.Configure(cfg.Trap.Addresses, time.Now())
-	h.book.SetLocal(localEntries(cfg))
+	h.book.SetLocal(desk.LocalEntries(cfg))
 	h.server.Apply(settings(cfg))
 	h.metrics.ConfigLoaded(time.Now())
 	h.log.Info("the configuration was read again", "mode", cfg.Mode)

@@ -1,4 +1,4 @@
-package main
+package desk
 
 import (
 	"bufio"
@@ -13,10 +13,10 @@ import (
 	"moggy/whitelist"
 )
 
-// localEntries are the entries of class own that local_networks asks for. The
+// LocalEntries are the entries of class own that local_networks asks for. The
 // default gateway is left out of "auto": a router or container engine that
 // rewrites addresses would make the whole world our own.
-func localEntries(cfg *config.Config) (entries []whitelist.Entry) {
+func LocalEntries(cfg *config.Config) (entries []whitelist.Entry) {
 	auto, networks := cfg.Local()
 	add := func(net netip.Prefix, class whitelist.Class, note string) {
 		entries = append(entries, whitelist.Entry{Net: net, Class: class, Source: whitelist.Local, Note: note})
