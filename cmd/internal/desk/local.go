@@ -1,0 +1,54 @@
+package desk
+
+import (
+	"net/netip"
+	"time"
+
+	"moggy/proxy"
+	"moggy/whitelist"
+)
+
+// A Daemon is the running proxy, as far as an operator asks for it.
+// *proxy.Server is one.
+type Daemon interface {
+	Guests() []proxy.Guest
+	Ready() map[string]error // what keeps a listener from working, by its name
+}
+
+// Options are what a Local is made of.
+type Options struct {
+	Judge    *proxy.Judge    // with its book, greylist, traps, finder and timers
+	Settings func() Settings // those in force
+	Daemon   Daemon          // nil: the daemon is down
+	Figures  func() Figures  // nil: none
+}
+
+// Local is the Desk over the things themselves. Its methods may be called from
+// many goroutines.
+type Local struct {
+	Options
+	now func() time.Time
+}
+
+// NewLocal makes a Local.
+func NewLocal(o Options) *Local { return &Local{Options: o, now: time.Now} }
+
+var _ Desk = (*Local)(nil)
+
+// look is what the list knows of the first address of net, without a trace.
+func (l *Local) look(net netip.Prefix) Standing {
+	return standingOf(l.Judge.Book.List().Look(net.Addr(), l.now()))
+}
+
+// guests are the open connections from net.
+func (l *Local) guests(net netip.Prefix) (in []proxy.Guest) {
+	if l.Daemon == nil {
+		return nil
+	}
+	for _, g := range l.Daemon.Guests() {
+		if net.Contains(whitelist.CanonicalAddr(g.Peer.Addr())) {
+			in = append(in, g)
+		}
+	}
+	return in
+}

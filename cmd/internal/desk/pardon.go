@@ -1,0 +1,75 @@
+package desk
+
+import (
+	"context"
+	"net/netip"
+
+	"moggy/greylist"
+	"moggy/whitelist"
+)
+
+// A Plea names who is to be pardoned: a network, or a sender.
+type Plea struct {
+	Net    netip.Prefix `json:"net,omitzero"`
+	Sender string       `json:"sender,omitempty"` // a mailbox; "@example.org": any of the domain
+}
+
+// Pardoned is what a pardon did.
+type Pardoned struct {
+	Forgot  []whitelist.Entry `json:"forgot"`        // listings
+	Passes  []greylist.Origin `json:"passes"`        // origins whose next try passes
+	Waiting int               `json:"waiting"`       // triplets that waited for that
+	Now     *Standing         `json:"now,omitempty"` // of the first address, for a network
+}
+
+// Pardon implements Desk.
+func (l *Local) Pardon(ctx context.Context, q Plea) (Pardoned, error) {
+	switch {
+	case q.Net.IsValid() && q.Sender == "":
+		return l.pardonNet(whitelist.Canonical(q.Net)), nil
+	case q.Sender != "" && !q.Net.IsValid():
+		return l.pardonSender(ctx, q.Sender)
+	}
+	return Pardoned{}, wrongUse("nobody named to pardon; give an address or a sender's mail address")
+}
+
+// pardonNet forgets listings. What else was learned of the network stays.
+func (l *Local) pardonNet(net netip.Prefix) Pardoned {
+	out := Pardoned{Forgot: []whitelist.Entry{}, Passes: []greylist.Origin{}}
+	for e := range l.about(net) {
+		if e.Source == whitelist.Trapped && e.Net.Overlaps(net) {
+			out.Forgot = append(out.Forgot, e)
+		}
+	}
+	for _, e := range out.Forgot {
+		l.Judge.Book.Forget(e.Net)
+	}
+	now := l.look(net)
+	out.Now = &now
+	return out
+}
+
+// pardonSender makes the origins known that a sender's mail waits for.
+func (l *Local) pardonSender(ctx context.Context, sender string) (Pardoned, error) {
+	out := Pardoned{Forgot: []whitelist.Entry{}, Passes: []greylist.Origin{}}
+	seen := make(map[greylist.Key]bool)
+	for r, err := range l.Judge.Greylist.Triplets(ctx, l.now()) {
+		if err != nil {
+			return Pardoned{}, err
+		}
+		if !names(sender, r.Sender) {
+			continue
+		}
+		out.Waiting++
+		if key := r.Origin.Key(); !seen[key] && len(out.Passes) < MaxRows {
+			seen[key] = true
+			out.Passes = append(out.Passes, r.Origin)
+		}
+	}
+	for _, o := range out.Passes {
+		if err := l.Judge.Greylist.Pass(ctx, o, l.now()); err != nil {
+			return Pardoned{}, err
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,76 @@
+package desk
+
+import (
+	"net/url"
+	"path/filepath"
+	"slices"
+
+	"moggy/cmd/internal/config"
+	"moggy/greylist"
+	"moggy/verdict"
+	"moggy/whitelist"
+)
+
+// Settings are what of the configuration matters at the desk.
+type Settings struct {
+	Policy    verdict.Policy
+	StateDir  string
+	Store     string            // "embedded", or an address without its password
+	Traps     []string          // that stand in the configuration
+	Classes   []whitelist.Class // that it adds to the built-in ones
+	Listeners []Listener
+}
+
+// A Listener is an address that is accepted on, and where it leads.
+type Listener struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+	Kind    string `json:"kind"`
+	Backend string `json:"backend"`
+	Forward string `json:"forward"`
+}
+
+// SettingsOf takes the settings out of a configuration.
+func SettingsOf(c *config.Config) Settings {
+	s := Settings{Policy: PolicyOf(c), StateDir: c.StateDir, Store: storeName(c.Store.URL), Traps: c.Trap.Addresses}
+	for name := range c.Classes {
+		s.Classes = append(s.Classes, whitelist.Class(name))
+	}
+	slices.Sort(s.Classes)
+	for _, l := range c.Listeners {
+		s.Listeners = append(s.Listeners, Listener{l.Name, l.Address, l.Kind, l.Backend, l.Forward})
+	}
+	return s
+}
+
+// PolicyOf is what a configuration tells the rules.
+func PolicyOf(c *config.Config) verdict.Policy {
+	return verdict.Policy{Hostname: c.Hostname, Observe: c.Observe(), GreyCode: c.Greylist.Code, TrapTTL: c.Trap.TTL}
+}
+
+// TimersOf is what a configuration tells the greylist.
+func TimersOf(c *config.Config) greylist.Timers {
+	g := c.Greylist
+	return greylist.Timers{Pass: g.Pass, PassUnnamed: g.PassUnnamed, Window: g.Window, Remember: g.Remember}
+}
+
+// storeName is a store's URL without user and password.
+func storeName(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return "(an address that cannot be read)"
+	}
+	u.User = nil
+	return u.String()
+}
+
+// The names of what lies in a state directory.
+
+// StorePath is the file of the embedded store.
+func StorePath(stateDir string) string { return filepath.Join(stateDir, "moggy.db") }
+
+// SocketPath is the socket on which the daemon answers.
+func SocketPath(stateDir string) string { return filepath.Join(stateDir, "control.sock") }
+
+// JournalDir is where the journal lies.
+func JournalDir(stateDir string) string { return filepath.Join(stateDir, "journal") }

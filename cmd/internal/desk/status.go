@@ -1,0 +1,157 @@
+package desk
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"moggy/proxy"
+	"moggy/whitelist"
+)
+
+// WhoFilter says which connections are wanted; an empty field asks for nothing.
+type WhoFilter struct {
+	State string          `json:"state,omitempty"`
+	Class whitelist.Class `json:"class,omitempty"`
+	Net   netip.Prefix    `json:"net,omitzero"`
+}
+
+// WhoList is open connections, the oldest first.
+type WhoList struct {
+	Guests []proxy.Guest `json:"guests"`
+}
+
+// Who implements Desk.
+func (l *Local) Who(_ context.Context, q WhoFilter) (WhoList, error) {
+	if l.Daemon == nil {
+		return WhoList{}, &Error{Fault, "moggyd is not running: nobody is connected; type: moggy status"}
+	}
+	out := WhoList{Guests: []proxy.Guest{}}
+	for _, g := range l.Daemon.Guests() {
+		if q.wants(g) {
+			out.Guests = append(out.Guests, g)
+		}
+	}
+	return out, nil
+}
+
+func (q *WhoFilter) wants(g proxy.Guest) bool {
+	return (q.State == "" || g.State == q.State) && (q.Class == "" || g.Class == q.Class) &&
+		(!q.Net.IsValid() || q.Net.Contains(whitelist.CanonicalAddr(g.Peer.Addr())))
+}
+
+// Figures are what the running parts count. What nobody counts is 0.
+type Figures struct {
+	Since          time.Time `json:"since,omitzero"` // the daemon runs since then
+	Version        string    `json:"version,omitempty"`
+	Held           int       `json:"held"`          // strangers that hold a slot
+	Slots          int       `json:"slots"`         // for strangers; 0: not known
+	Triplets       int64     `json:"triplets"`      // in the store
+	Origins        int64     `json:"origins"`       // in the store
+	StorePending   int       `json:"store_pending"` // rows not yet on disk
+	StoreDropped   int64     `json:"store_dropped"` // rows there was no room for
+	StoreDamaged   int64     `json:"store_damaged"` // rows that made no sense
+	StoreFault     string    `json:"store_fault,omitempty"`
+	JournalDropped int64     `json:"journal_dropped"` // records that were not written
+	Notes          []string  `json:"notes,omitempty"` // what else an operator should know
+}
+
+func (l *Local) figures() Figures {
+	if l.Figures == nil {
+		return Figures{}
+	}
+	return l.Figures()
+}
+
+// StatusFilter asks for all of the status.
+type StatusFilter struct{}
+
+// Status is how the house stands.
+type Status struct {
+	Daemon    bool             `json:"daemon"` // it runs
+	Ready     bool             `json:"ready"`  // it runs, and every listener and the store work
+	Hostname  string           `json:"hostname"`
+	Mode      string           `json:"mode"` // enforce, observe
+	StateDir  string           `json:"state_dir"`
+	Store     string           `json:"store"`
+	Listeners []ListenerStatus `json:"listeners"`
+	Open      map[string]int   `json:"open"` // connections by state
+	Lists     Counts           `json:"lists"`
+	Figures   Figures          `json:"figures"`
+	Journal   JournalStatus    `json:"journal"`
+}
+
+// ListenerStatus is a listener and what keeps it from working.
+type ListenerStatus struct {
+	Listener
+	Fault string `json:"fault,omitempty"`
+}
+
+// Counts are how much is on the lists.
+type Counts struct {
+	Allow  int `json:"allow"`  // by persons
+	Deny   int `json:"deny"`   // by persons
+	Local  int `json:"local"`  // networks
+	Passed int `json:"passed"` // learned
+	Listed int `json:"listed"` // learned
+	Traps  int `json:"traps"`
+}
+
+// JournalStatus is what the journal holds.
+type JournalStatus struct {
+	Dir   string `json:"dir"`
+	Bytes int64  `json:"bytes"`
+	Files int    `json:"files"`
+}
+
+// Status implements Desk.
+func (l *Local) Status(context.Context, StatusFilter) (Status, error) {
+	set := l.Settings()
+	s := Status{Daemon: l.Daemon != nil, Hostname: set.Policy.Hostname, Mode: "enforce", StateDir: set.StateDir,
+		Store: set.Store, Open: make(map[string]int), Lists: l.counts(), Figures: l.figures(),
+		Journal: journalStatus(JournalDir(set.StateDir)), Listeners: []ListenerStatus{}}
+	if set.Policy.Observe {
+		s.Mode = "observe"
+	}
+	s.Ready = s.Daemon && s.Figures.StoreFault == ""
+	for _, d := range set.Listeners {
+		s.Listeners = append(s.Listeners, ListenerStatus{Listener: d})
+	}
+	if s.Daemon {
+		s.running(l.Daemon)
+	}
+	return s, nil
+}
+
+// running adds what only a running daemon knows.
+func (s *Status) running(d Daemon) {
+	for _, g := range d.Guests() {
+		s.Open[g.State]++
+	}
+	faults := d.Ready()
+	for i := range s.Listeners {
+		if err := faults[s.Listeners[i].Name]; err != nil {
+			s.Listeners[i].Fault = err.Error()
+			s.Ready = false
+		}
+	}
+}
+
+func (l *Local) counts() (c Counts) {
+	for e := range l.Judge.Book.List().All() {
+		switch {
+		case e.Source == whitelist.Local:
+			c.Local++
+		case e.Source == whitelist.Trapped:
+			c.Listed++
+		case e.Source == whitelist.Passed:
+			c.Passed++
+		case e.Deny:
+			c.Deny++
+		default:
+			c.Allow++
+		}
+	}
+	c.Traps = len(l.Judge.Traps.All())
+	return c
+}

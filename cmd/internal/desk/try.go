@@ -1,0 +1,170 @@
+package desk
+
+import (
+	"context"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"moggy/greylist"
+	"moggy/greylist/origin"
+	"moggy/proxy/dialogue"
+	"moggy/verdict"
+	"moggy/whitelist"
+)
+
+// A Question is a peer that might come, and what it might say.
+type Question struct {
+	Addr     netip.Addr `json:"addr"`
+	Listener string     `json:"listener,omitempty"` // its name or port; "": the first
+	Helo     string     `json:"helo,omitempty"`
+	Mail     *Mail      `json:"mail,omitempty"` // nil: nothing is asked about a mail
+}
+
+// Mail is an envelope.
+type Mail struct {
+	From string `json:"from"` // "" is the null sender
+	To   string `json:"to"`
+}
+
+// A Trial is what would become of a peer.
+type Trial struct {
+	Addr      netip.Addr `json:"addr"`
+	Listener  string     `json:"listener"`
+	Standing  Standing   `json:"standing"`
+	Passes    bool       `json:"passes"`              // the backend gets it now
+	Connect   Decision   `json:"connect"`             // about the connection
+	Recipient *Decision  `json:"recipient,omitempty"` // about the mail
+	Grey      *Grey      `json:"grey,omitempty"`      // what the greylist says; nil: it would not be asked
+	Do        string     `json:"do,omitempty"`        // what to type to change it
+}
+
+// A Decision is a verdict as persons see it.
+type Decision struct {
+	Action   verdict.Action       `json:"action"`
+	Observed bool                 `json:"observed,omitempty"` // let through all the same: mode is observe
+	Rule     string               `json:"rule"`
+	Doc      string               `json:"doc"` // what the rule is
+	Why      string               `json:"why,omitempty"`
+	Reply    string               `json:"reply,omitempty"` // what the peer would be told
+	Steps    []verdict.Step       `json:"steps"`           // the rules that were asked
+	Degraded []verdict.Dependency `json:"degraded,omitempty"`
+}
+
+// Grey is what the greylist says of a try.
+type Grey struct {
+	Origin  greylist.Origin  `json:"origin"`
+	Outcome greylist.Outcome `json:"outcome,omitempty"`
+	First   time.Time        `json:"first,omitzero"`
+	Tries   uint32           `json:"tries,omitempty"`
+	Wait    float64          `json:"wait"` // seconds until a retry can pass
+}
+
+// Try implements Desk. It runs the rules of the proxy on facts that are
+// gathered as the proxy gathers them, and leaves no trace.
+func (l *Local) Try(ctx context.Context, q Question) (Trial, error) {
+	door, err := l.door(q.Listener)
+	if err != nil {
+		return Trial{}, err
+	}
+	if !q.Addr.IsValid() {
+		return Trial{}, wrongUse("no address; give 192.0.2.7")
+	}
+	policy := l.Settings().Policy
+	f := verdict.Facts{Listener: door, Peer: netip.AddrPortFrom(whitelist.CanonicalAddr(q.Addr), 0), Helo: q.Helo}
+	v := l.connect(&f, &policy)
+	out := Trial{Addr: f.Peer.Addr(), Listener: door, Standing: standingOf(f.Standing),
+		Connect: decisionOf(&f, &v), Passes: passes(&v), Do: remedy(&v, &f)}
+	if a := v.Action; a == verdict.Talk || a == verdict.Hold {
+		l.mail(ctx, &out, q.Mail, &f, &policy)
+	}
+	return out, nil
+}
+
+// door finds a listener by its name or its port.
+func (l *Local) door(asked string) (string, error) {
+	doors := l.Settings().Listeners
+	var names []string
+	for _, d := range doors {
+		at, err := netip.ParseAddrPort(d.Address)
+		if asked == "" || d.Name == asked || err == nil && strconv.Itoa(int(at.Port())) == asked {
+			return d.Name, nil
+		}
+		names = append(names, d.Name)
+	}
+	return "", wrongUse("there is no listener %q; choose %s", asked, list(names))
+}
+
+// connect is proxy.Judge.Connect without leaving a trace.
+func (l *Local) connect(f *verdict.Facts, p *verdict.Policy) verdict.Verdict {
+	f.Stage = verdict.Connect
+	f.Standing = l.Judge.Book.List().Look(f.Peer.Addr(), l.now())
+	if n := l.figures(); n.Slots > 0 {
+		f.Full = n.Held >= n.Slots
+	}
+	return verdict.Decide(f, p)
+}
+
+// mail adds what would become of a mail. Where none is named it says whether
+// any would pass, because its origin is known.
+func (l *Local) mail(ctx context.Context, out *Trial, m *Mail, f *verdict.Facts, p *verdict.Policy) {
+	if m == nil {
+		out.Grey = l.originOf(ctx, f)
+		out.Passes = out.Passes || out.Connect.Action == verdict.Talk && out.Grey.Outcome == greylist.OriginKnown
+		return
+	}
+	f.Sender = dialogue.Path{Text: m.From}.Mailbox()
+	f.Recipient = dialogue.Path{Text: m.To}.Mailbox()
+	v := l.Judge.Recipient(ctx, f, p, l.Judge.Greylist.Peek, l.now())
+	d := decisionOf(f, &v)
+	out.Recipient, out.Passes, out.Do = &d, passes(&v), remedy(&v, f)
+	if f.Origin.Name != "" {
+		out.Grey = greyOf(f.Origin, f.Grey)
+	}
+}
+
+// originOf says who is behind a peer that has not named a mail.
+func (l *Local) originOf(ctx context.Context, f *verdict.Facts) *Grey {
+	o, _ := l.Judge.Finder.Find(ctx, origin.Question{Peer: f.Peer.Addr(), Helo: f.Helo})
+	r, err := l.Judge.Greylist.Peek(ctx, greylist.Try{Triplet: greylist.Triplet{Origin: o},
+		Peer: f.Peer.Addr(), Now: l.now(), Timers: *l.Judge.Timers.Load()})
+	if err != nil {
+		return &Grey{Origin: o}
+	}
+	return greyOf(o, r)
+}
+
+func greyOf(o greylist.Origin, r greylist.Result) *Grey {
+	return &Grey{Origin: o, Outcome: r.Outcome, First: r.First.UTC(), Tries: r.Tries, Wait: r.Wait.Seconds()}
+}
+
+func decisionOf(f *verdict.Facts, v *verdict.Verdict) Decision {
+	d := Decision{Action: v.Action, Observed: v.Observed, Rule: v.Rule, Why: v.Why,
+		Reply: v.Reply.String(), Steps: v.Steps(), Degraded: f.Degraded}
+	for _, r := range verdict.Rules() {
+		if r.Name == v.Rule {
+			d.Doc = r.Doc
+		}
+	}
+	return d
+}
+
+func passes(v *verdict.Verdict) bool {
+	a := v.Effective()
+	return a == verdict.Carry || a == verdict.HandOver
+}
+
+// remedy is what can be typed to change a verdict. A person's entry is named as
+// it stands in the list.
+func remedy(v *verdict.Verdict, f *verdict.Facts) string {
+	s := f.Standing
+	switch {
+	case s.Evidence == whitelist.Local:
+		return "" // only the configuration can
+	case s.Deny && !s.Entry.Net.IsSingleIP():
+		return "moggy allow add " + f.Peer.Addr().String() + " --note WHY"
+	case s.Evidence != whitelist.Nothing && (s.Deny || s.Class.Known()):
+		return verdict.RemedyFor(v.Rule, Text(s.Entry.Net))
+	}
+	return verdict.RemedyFor(v.Rule, f.Peer.Addr().String())
+}
