@@ -11,7 +11,6 @@ import (
 	"moggy/metrics"
 	"moggy/proxy/dialogue"
 	"moggy/proxy/handover"
-	"moggy/proxy/relay"
 	"moggy/verdict"
 	"moggy/verdict/journal"
 )

@@ -59,9 +59,13 @@ func (gs *guests) enter(g *guest, state guestState) {
 	gs.net[net][g] = struct{}{}
 }
 
+// become notes another state. Who is carried stays so to the end.
 func (gs *guests) become(g *guest, state guestState) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
+	if g.state == carried {
+		return
+	}
 	gs.open(string(g.state), -1)
 	gs.open(string(state), 1)
 	g.state = state

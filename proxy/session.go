@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,16 +26,15 @@ type session struct {
 	skip  int64         // bytes of a BDAT chunk still to be thrown away
 	after dialogue.Turn // what comes after them
 
-	f        verdict.Facts   // of the last decision
-	v        verdict.Verdict // the last decision
-	early    bool
-	told     bool // the peer was deferred, refused or closed on
-	quit     bool
-	opened   *handover.Opened
-	slow     atomic.Bool // every reply is stuttered
-	mu       sync.Mutex  // guards pit
-	pit      *tarpit.Held
-	forgiven atomic.Bool
+	f      verdict.Facts   // of the last decision
+	v      verdict.Verdict // the last decision
+	early  bool
+	told   bool // the peer was deferred, refused or closed on
+	quit   bool
+	opened *handover.Opened
+	slow   atomic.Bool // every reply is stuttered
+	mu     sync.Mutex  // guards pit
+	pit    *tarpit.Held
 }
 
 func newSession(d *door, g *guest, set *Settings, f verdict.Facts, v verdict.Verdict) *session {
@@ -71,6 +69,7 @@ func (s *session) reconsider() {
 	standing := s.judge.Book.List().Look(s.guest.peer.Addr(), time.Now())
 	known := !standing.Deny && standing.Class.Known()
 	s.slow.Store(!known && (standing.Deny || standing.Class == whitelist.Listed || standing.Class == whitelist.Guesser))
+	s.guests.become(s.guest, s.state())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if known && s.pit != nil {

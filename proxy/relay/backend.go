@@ -1,0 +1,89 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// dialTimeout is how long a backend without a Timeout may take to accept.
+const dialTimeout = 10 * time.Second
+
+// Backend is the server that connections are carried to, and how it is told whose
+// they are.
+type Backend struct {
+	Address string        // host and port: "127.0.0.1:10025"
+	Form    Form          // how it learns the peer's address
+	Source  netip.Addr    // our own address to connect from; the zero Addr leaves it to the system
+	Timeout time.Duration // for connecting and for writing the header; 0 is 10 s
+}
+
+// Dial connects to the backend on behalf of peer, which had connected to local, and
+// writes the PROXY header, if the form has one, in a single write before anything
+// else: Postfix refuses a header that comes in two segments. IPv4 addresses mapped
+// into IPv6 are written as IPv4; a local address of the other family than the peer's
+// is written as unspecified.
+//
+// The caller must close the connection. It has no deadline set. After an error there
+// is nothing to close.
+func (b Backend) Dial(ctx context.Context, peer, local netip.AddrPort) (*net.TCPConn, error) {
+	header, err := b.Form.header(peer, local)
+	if err != nil {
+		return nil, fmt.Errorf("connect to backend %s: %w", b.Address, err)
+	}
+	return b.dial(ctx, header)
+}
+
+// DialLocal connects to the backend on our own behalf, as for a health check: the
+// header is LOCAL (version 2) or UNKNOWN (version 1), so that the backend takes the
+// connection's own addresses. Otherwise it is as Dial.
+func (b Backend) DialLocal(ctx context.Context) (*net.TCPConn, error) {
+	header, err := b.Form.localHeader()
+	if err != nil {
+		return nil, fmt.Errorf("connect to backend %s: %w", b.Address, err)
+	}
+	return b.dial(ctx, header)
+}
+
+// dial connects and writes header.
+func (b Backend) dial(ctx context.Context, header []byte) (*net.TCPConn, error) {
+	d := net.Dialer{Timeout: b.timeout()}
+	if b.Source.IsValid() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(b.Source, 0))
+	}
+	c, err := d.DialContext(ctx, "tcp", b.Address)
+	if err != nil {
+		return nil, fmt.Errorf("connect to backend %s: %w", b.Address, err)
+	}
+	conn := c.(*net.TCPConn) // network "tcp" has no other
+	if err := write(conn, header, b.timeout()); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("write %s header to backend %s: %w", b.Form, b.Address, err)
+	}
+	return conn, nil
+}
+
+// timeout returns the time for connecting, and for the header again.
+func (b Backend) timeout() time.Duration {
+	if b.Timeout > 0 {
+		return b.Timeout
+	}
+	return dialTimeout
+}
+
+// write writes the whole of p at once and leaves conn without a deadline. An empty p
+// writes nothing.
+func write(conn *net.TCPConn, p []byte, timeout time.Duration) error {
+	if len(p) == 0 {
+		return nil
+	}
+	if err := conn.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
+		return err
+	}
+	if _, err := conn.Write(p); err != nil {
+		return err
+	}
+	return conn.SetWriteDeadline(time.Time{})
+}
