@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"path/filepath"
+	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"moggy/cmd/internal/config"
@@ -20,7 +21,6 @@ import (
 	"moggy/proxy/relay"
 	"moggy/proxy/tarpit"
 	"moggy/store/bolt"
-	"moggy/verdict"
 	"moggy/verdict/journal"
 	"moggy/whitelist"
 )
@@ -39,6 +39,7 @@ type house struct {
 	metrics *metrics.Metrics
 	server  *proxy.Server
 	started time.Time
+	asked   atomic.Pointer[desk.Settings] // as the operator's tool is told them
 
 	wait  sync.WaitGroup
 	undo  []func() error // last opened, first closed
@@ -71,7 +72,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (h *house, 
 		return nil, err
 	}
 	h.judge = &proxy.Judge{Book: h.book, Greylist: h.store, Traps: h.traps, Finder: origin.Networks{}}
-	h.judge.Timers.Store(timers(cfg))
+	h.apply(cfg)
 	h.journal, err = journal.Open(journal.Options{Dir: desk.JournalDir(cfg.StateDir), Size: int64(cfg.Journal.Size), Log: log})
 	if err != nil {
 		return nil, err
@@ -128,6 +129,13 @@ func (h *house) announce() {
 		h.log.Warn("no mail gets through yet: the backend cannot be used", "listener", name, "error", err,
 			"do", "start the mail server behind it, or name the right one as backend; see README.md, \"In front of Postfix\"")
 	}
+}
+
+// apply puts what can change while moggyd runs in force for the judge and the desk.
+func (h *house) apply(cfg *config.Config) {
+	timers, asked := desk.TimersOf(cfg), desk.SettingsOf(cfg)
+	h.judge.Timers.Store(&timers)
+	h.asked.Store(&asked)
 }
 
 func (h *house) later(close func() error) { h.undo = append(h.undo, close) }
@@ -205,15 +213,9 @@ func names(cfg *config.Config) (names []string) {
 	return names
 }
 
-func timers(cfg *config.Config) *greylist.Timers {
-	g := cfg.Greylist
-	return &greylist.Timers{Pass: g.Pass, PassUnnamed: g.PassUnnamed, Window: g.Window, Remember: g.Remember}
-}
-
 func settings(cfg *config.Config) *proxy.Settings {
 	return &proxy.Settings{
-		Policy: verdict.Policy{Hostname: cfg.Hostname, Observe: cfg.Observe(),
-			GreyCode: cfg.Greylist.Code, TrapTTL: cfg.Trap.TTL},
+		Policy:  desk.PolicyOf(cfg),
 		Stutter: cfg.Tarpit.Stutter, Recipients: cfg.Talk.Recipients, Errors: cfg.Talk.Errors,
 	}
 }

@@ -71,7 +71,9 @@ func serve(ctx context.Context, file string, cfg *config.Config, stderr io.Write
 	defer stop()
 	level := new(slog.LevelVar)
 	level.Set(cfg.Log.Level)
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+	queue := newLogQueue(stderr)
+	defer queue.Close()
+	log := slog.New(slog.NewTextHandler(queue, &slog.HandlerOptions{Level: level}))
 	h, err := open(ctx, cfg, log)
 	if err != nil {
 		return err

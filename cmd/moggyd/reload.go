@@ -35,7 +35,7 @@ func (h *house) reload(file string, level *slog.LevelVar) {
 		h.log.Warn("a change needs a restart", "key", key)
 	}
 	level.Set(cfg.Log.Level)
-	h.judge.Timers.Store(timers(cfg))
+	h.apply(cfg)
 	h.traps.Configure(cfg.Trap.Addresses, time.Now())
 	h.book.SetLocal(desk.LocalEntries(cfg))
 	h.server.Apply(settings(cfg))

@@ -70,7 +70,7 @@ func send(c *net.TCPConn, b []byte) <-chan error {
 }
 
 // receive reads c to its end and checks that it said want.
-func receive(t testing.TB, c *net.TCPConn, want []byte) {
+func receive(t testing.TB, c net.Conn, want []byte) {
 	t.Helper()
 	got, err := io.ReadAll(c)
 	if err != nil {

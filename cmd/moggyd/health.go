@@ -1,0 +1,64 @@
+package main
+
+import (
+	"moggy/cmd/internal/desk"
+	"moggy/metrics"
+	"moggy/whitelist"
+)
+
+// gauges are the numbers that the house keeps and the metrics show.
+func (h *house) gauges() metrics.Gauges {
+	return metrics.Gauges{
+		Slots:          func() float64 { return float64(h.pit.Slots()) },
+		SlotsUsed:      func() float64 { return float64(h.pit.Taken()) },
+		Triplets:       func() float64 { return float64(h.store.Stats().Triplets) },
+		JournalDropped: func() float64 { return float64(h.journal.Dropped()) },
+		StoreUp:        func() bool { return h.store.Healthy() == nil },
+		Entries:        h.entries,
+	}
+}
+
+// local is the desk at which the operator's tool asks the running house.
+func (h *house) local() *desk.Local {
+	return desk.NewLocal(desk.Options{
+		Judge: h.judge, Daemon: h.server, Figures: h.figures,
+		Settings: func() desk.Settings { return *h.asked.Load() },
+	})
+}
+
+func (h *house) figures() desk.Figures {
+	f := desk.StoreFigures(h.store)
+	f.Since, f.Version, f.JournalDropped = h.started, version(), h.journal.Dropped()
+	f.Held, f.Slots = h.pit.Taken(), h.pit.Slots()
+	return f
+}
+
+// entries counts the allow list by who made its rows.
+func (h *house) entries() (n metrics.Entries) {
+	for e := range h.book.List().All() {
+		switch {
+		case e.Deny:
+			n.Denied++
+		case e.Source == whitelist.Operator:
+			n.Allowed++
+		case e.Source == whitelist.Local:
+			n.Local++
+		case e.Source == whitelist.Passed:
+			n.Passed++
+		case e.Source == whitelist.Trapped:
+			n.Trapped++
+		}
+	}
+	return n
+}
+
+// health says what keeps moggyd from its work: its backends, and its store.
+func (h *house) health() metrics.Health {
+	return metrics.Health{Hostname: h.cfg.Hostname, Ready: func() map[string]error {
+		faults := h.server.Ready()
+		if err := h.store.Healthy(); err != nil {
+			faults["store"] = err
+		}
+		return faults
+	}}
+}
