@@ -27,7 +27,7 @@ func manualRules() string {
 }
 
 // roff puts each sentence on a line of its own, as manual pages have it.
-func roff(doc string) string { return strings.ReplaceAll(doc, ": ", ":\n") }
+func roff(doc string) string { return strings.NewReplacer(": ", ":\n", ". ", ".\n").Replace(doc) }
 
 func TestManualRules(t *testing.T) {
 	page, err := os.ReadFile("moggyd.8")
