@@ -45,7 +45,9 @@ func Open(ctx context.Context, o Options) (*Book, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the allow list: %w", err)
 	}
-	b.list.Store(NewList(slices.Values(append(entries, o.Local...))))
+	list := NewList(slices.Values(append(entries, o.Local...)))
+	b.learned = list.tiers[tierLearned].Size()
+	b.list.Store(list)
 	return b, nil
 }
 
@@ -59,19 +61,22 @@ func (b *Book) SetLocal(entries []Entry) {
 	}
 }
 
+// load returns the entries that are in force. Learned ones that expired while
+// nobody was there are taken out of the store: nobody else would do it.
 func (b *Book) load(ctx context.Context, now time.Time) (entries []Entry, err error) {
+	var gone []netip.Prefix
 	for e, err := range b.store.Entries(ctx) {
 		if err != nil {
 			return nil, err
 		}
-		if end := e.End(); !end.IsZero() && !now.Before(end) {
-			continue
+		switch end := e.End(); {
+		case end.IsZero() || now.Before(end):
+			entries = append(entries, e)
+		case !e.Source.Said():
+			gone = append(gone, e.Net)
 		}
-		if !e.Source.Said() {
-			b.learned++
-		}
-		entries = append(entries, e)
 	}
+	b.store.ForgetEntries(gone...)
 	return entries, nil
 }
 
@@ -123,6 +128,10 @@ var ErrFull = errors.New("as many learned entries as fit")
 // Learn takes an entry that moggy found out. It is in force at once and kept
 // within about a second.
 func (b *Book) Learn(e Entry, now time.Time) error {
+	e.Net = Canonical(e.Net)
+	if err := e.Check(); err != nil {
+		return err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	list := b.List()

@@ -1,0 +1,216 @@
+package whitelist
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+)
+
+var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func net(s string) netip.Prefix { return netip.MustParsePrefix(s) }
+
+func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+func entry(s string, c Class, from Source) Entry {
+	return Entry{Net: net(s), Class: c, Source: from, Added: epoch}
+}
+
+func deny(s string) Entry { return Entry{Net: net(s), Deny: true, Source: Operator, Added: epoch} }
+
+func until(e Entry, d time.Duration) Entry {
+	e.Expires = epoch.Add(d)
+	return e
+}
+
+func list(entries ...Entry) *List { return NewList(slices.Values(entries)) }
+
+// say is a standing in short.
+func say(s Standing) string {
+	switch {
+	case s.Evidence == Nothing:
+		return string(s.Class)
+	case s.Deny:
+		return fmt.Sprintf("deny %s by %s", s.Entry.Net, s.Evidence)
+	}
+	return fmt.Sprintf("%s %s by %s", s.Class, s.Entry.Net, s.Evidence)
+}
+
+func TestClassify(t *testing.T) {
+	l := list(
+		entry("192.0.2.0/24", Peer, Operator),
+		deny("192.0.2.64/26"),
+		entry("192.0.2.65/32", User, Operator),
+		until(entry("192.0.2.128/25", Crawler, Operator), time.Hour),
+		until(deny("192.0.2.200/32"), time.Hour),
+		entry("192.0.2.0/32", Listed, Trapped),
+
+		entry("10.0.0.0/8", Own, Local),
+		deny("10.6.6.0/24"),
+		entry("10.1.1.1/32", Listed, Trapped),
+
+		until(entry("198.51.100.7/32", Peer, Passed), time.Hour),
+		until(entry("198.51.100.0/24", Pool, Passed), 2*time.Hour),
+		until(entry("198.51.0.0/16", Correspondent, Passed), 3*time.Hour),
+
+		entry("2001:db8::/64", Peer, Passed),
+		entry("2001:db8:1::/48", Peer, Operator),
+		entry("0.0.0.0/0", MUA, Passed),
+	)
+	for _, c := range []struct {
+		addr string
+		at   time.Duration
+		want string
+	}{
+		{"192.0.2.7", 0, "peer 192.0.2.0/24 by operator"},
+		{"192.0.2.0", 0, "peer 192.0.2.0/24 by operator"}, // a person beats a longer learned prefix
+		{"192.0.2.64", 0, "deny 192.0.2.64/26 by operator"},
+		{"192.0.2.65", 0, "user 192.0.2.65/32 by operator"},
+		{"192.0.2.130", 59 * time.Minute, "crawler 192.0.2.128/25 by operator"},
+		{"192.0.2.130", time.Hour, "peer 192.0.2.0/24 by operator"},
+		{"192.0.2.200", 59 * time.Minute, "deny 192.0.2.200/32 by operator"},
+		{"192.0.2.200", time.Hour, "peer 192.0.2.0/24 by operator"},
+
+		{"10.1.1.1", 0, "own 10.0.0.0/8 by local"}, // a local network beats what was learned
+		{"10.6.6.6", 0, "deny 10.6.6.0/24 by operator"},
+
+		{"198.51.100.7", 0, "peer 198.51.100.7/32 by passed"},
+		{"198.51.100.7", time.Hour, "pool 198.51.100.0/24 by passed"},
+		{"198.51.100.7", 2 * time.Hour, "correspondent 198.51.0.0/16 by passed"},
+		{"198.51.100.7", 3 * time.Hour, "mua 0.0.0.0/0 by passed"},
+
+		{"::ffff:192.0.2.7", 0, "peer 192.0.2.0/24 by operator"},
+		{"2001:db8::dead:beef", 0, "peer 2001:db8::/64 by passed"},
+		{"2001:db8::1%eth0", 0, "peer 2001:db8::/64 by passed"},
+		{"2001:db8:1:2::1", 0, "peer 2001:db8:1::/48 by operator"},
+		{"2001:db8:0:1::1", 0, "stranger"}, // the IPv4 default is not for IPv6
+		{"::", 0, "stranger"},
+	} {
+		at := epoch.Add(c.at)
+		if got := say(l.Look(addr(c.addr), at)); got != c.want {
+			t.Errorf("%s after %v: %s, want %s", c.addr, c.at, got, c.want)
+		}
+	}
+	if got := say(l.Classify(netip.Addr{}, epoch)); got != "stranger" {
+		t.Errorf("no address: %s", got)
+	}
+}
+
+func TestUseRenews(t *testing.T) {
+	e := until(entry("192.0.2.7/32", Peer, Passed), time.Hour)
+	e.Renew = 10 * time.Hour
+	l := list(e)
+	look := func(at time.Duration) Class { return l.Look(e.Net.Addr(), epoch.Add(at)).Class }
+	if look(time.Hour) != Stranger {
+		t.Error("never used, it expires")
+	}
+	l.Classify(e.Net.Addr(), epoch.Add(59*time.Minute))
+	if look(10*time.Hour) != Peer {
+		t.Error("used, it lives on")
+	}
+	if look(11*time.Hour) != Stranger {
+		t.Error("not for ever")
+	}
+	l.Classify(e.Net.Addr(), epoch.Add(10*time.Hour))
+	got, _ := l.Get(e.Net, Passed)
+	if want := epoch.Add(20 * time.Hour); !got.End().Equal(want) || !got.Used.Equal(epoch.Add(10*time.Hour)) {
+		t.Errorf("ends %v, want %v", got.End(), want)
+	}
+	l.Classify(e.Net.Addr(), epoch.Add(20*time.Hour)) // too late
+	if look(20*time.Hour) != Stranger {
+		t.Error("an expired entry was renewed")
+	}
+	l.Look(e.Net.Addr(), epoch.Add(15*time.Hour))
+	if got, _ := l.Get(e.Net, Passed); !got.Used.Equal(epoch.Add(10 * time.Hour)) {
+		t.Error("Look left a trace")
+	}
+}
+
+func TestNewListTakesTheStronger(t *testing.T) {
+	strong, weak := entry("192.0.2.7/32", Peer, Passed), entry("192.0.2.7/32", Listed, Trapped)
+	for _, l := range []*List{list(strong, weak), list(weak, strong)} {
+		if got := say(l.Look(addr("192.0.2.7"), epoch)); got != "peer 192.0.2.7/32 by passed" {
+			t.Error(got)
+		}
+		if l.Len() != 1 {
+			t.Errorf("%d entries", l.Len())
+		}
+	}
+	later := entry("192.0.2.7/32", Pool, Passed)
+	if got := list(strong, later).Look(addr("192.0.2.7"), epoch).Class; got != Pool {
+		t.Errorf("of two equals: %s", got)
+	}
+}
+
+func TestWithAndWithout(t *testing.T) {
+	zero := list()
+	one := zero.With(entry("192.0.2.0/24", Peer, Operator), epoch)
+	two := one.With(entry("192.0.2.7/32", User, Operator), epoch)
+	changed := two.With(deny("192.0.2.0/24"), epoch)
+	less := changed.Without(net("192.0.2.7/32"), Operator)
+	for i, c := range []struct {
+		l    *List
+		n    int
+		want string
+	}{
+		{zero, 0, "stranger"},
+		{one, 1, "peer 192.0.2.0/24 by operator"},
+		{two, 2, "user 192.0.2.7/32 by operator"},
+		{changed, 2, "user 192.0.2.7/32 by operator"},
+		{less, 1, "deny 192.0.2.0/24 by operator"},
+		{less.Without(net("203.0.113.0/24"), Operator), 1, "deny 192.0.2.0/24 by operator"},
+		{less.Without(net("192.0.2.0/24"), Passed), 1, "deny 192.0.2.0/24 by operator"},
+	} {
+		if got := say(c.l.Look(addr("192.0.2.7"), epoch)); got != c.want || c.l.Len() != c.n {
+			t.Errorf("list %d: %s, %d entries; want %s, %d", i, got, c.l.Len(), c.want, c.n)
+		}
+	}
+	if e, ok := one.Get(net("192.0.2.0/24"), Operator); !ok || e.Deny {
+		t.Errorf("the old list changed: %+v", e)
+	}
+	two.Classify(addr("192.0.2.7"), epoch.Add(time.Hour))
+	if e, _ := changed.Get(net("192.0.2.7/32"), Operator); !e.Used.Equal(epoch.Add(time.Hour)) {
+		t.Error("a time of use is shared, or the list in force would not hear of it")
+	}
+}
+
+func TestWeakerDoesNotDisplace(t *testing.T) {
+	strong := until(entry("192.0.2.7/32", Peer, Passed), time.Hour)
+	l := list(strong)
+	if next := l.With(entry("192.0.2.7/32", Listed, Trapped), epoch); next != l {
+		t.Error("a trap displaced a pass")
+	}
+	if next := l.With(entry("192.0.2.7/32", Listed, Trapped), epoch.Add(time.Hour)); next.Look(addr("192.0.2.7"), epoch).Class != Listed {
+		t.Error("an expired pass still stands")
+	}
+	l = list(entry("192.0.2.7/32", Listed, Trapped)).With(strong, epoch)
+	if l.Look(addr("192.0.2.7"), epoch).Class != Peer {
+		t.Error("a pass did not displace a trap")
+	}
+}
+
+func TestAllGivesBackWhatWasPut(t *testing.T) {
+	a := entry("192.0.2.0/24", "customers", Operator)
+	a.Note, a.Expires, a.Used, a.Renew = "ticket 12", epoch.Add(time.Hour), epoch.Add(time.Minute), 36*24*time.Hour
+	want := []Entry{a, deny("2001:db8::/32"), entry("10.0.0.0/8", Own, Local), entry("192.0.2.0/24", Peer, Passed)}
+	if got := slices.Collect(list(want[3], want[1], want[2], want[0]).All()); !slices.Equal(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	for e := range list(want...).All() {
+		if e != a {
+			t.Errorf("%+v", e)
+		}
+		break
+	}
+}
+
+func TestNoAllocations(t *testing.T) {
+	l := list(entry("192.0.2.0/24", Peer, Passed), entry("2001:db8::/32", Peer, Operator))
+	for _, a := range []netip.Addr{addr("192.0.2.7"), addr("2001:db8::1"), addr("203.0.113.1"), addr("::ffff:192.0.2.1")} {
+		if n := testing.AllocsPerRun(100, func() { l.Classify(a, epoch) }); n != 0 {
+			t.Errorf("%s: %v allocations", a, n)
+		}
+	}
+}
