@@ -25,10 +25,10 @@ type Query struct {
 	Limit   int // the newest so many
 }
 
-// Find returns the records that a query asks for, the oldest first. It reads the
-// newest file first and stops when it has Limit records, or the files end before
-// Since. An error that wraps [ErrCorrupt] comes with the records that could be
-// read; no other does.
+// Find returns the records that a query asks for, the oldest first. It reads
+// backwards from the newest, and stops when it has Limit records or has come to
+// times before Since. An error that wraps [ErrCorrupt] comes with the records
+// that could be read; no other does.
 func Find(dir string, q Query) ([]Record, error) {
 	s, err := open(dir)
 	if err != nil {
@@ -36,21 +36,18 @@ func Find(dir string, q Query) ([]Record, error) {
 	}
 	defer s.close()
 	m := newMatcher(q)
-	var found []Record
 	for f, err := range s.newestFirst() {
 		if err != nil {
 			return nil, err
 		}
-		if endsBefore(f, q.Since) || q.Limit > 0 && len(found) >= q.Limit {
+		if m.done || endsBefore(f, q.Since) {
 			break
 		}
-		records, err := m.file(f)
-		if err != nil {
+		if err := m.file(f); err != nil {
 			return nil, fmt.Errorf("reading the journal: %w", err)
 		}
-		found = m.newest(append(records, found...))
 	}
-	return found, m.corrupt
+	return m.found(), m.corrupt
 }
 
 // endsBefore reports whether f was last written to before t.
@@ -64,8 +61,13 @@ type matcher struct {
 	Query
 	needles [][]byte // each is in every line that can match; the rarest first
 	since   []byte   // of a line's time, to the second; nil: any
+	before  []byte   // no line before one of this time matters
 	mailbox string   // as a Record writes it
-	corrupt error    // the first line that should have been a record
+
+	groups  [][]Record // the newest first, each in its order
+	count   int        // of records in them
+	done    bool       // what is older does not matter
+	corrupt error      // a line that should have been a record
 }
 
 func newMatcher(q Query) *matcher {
@@ -85,6 +87,7 @@ func newMatcher(q Query) *matcher {
 	}
 	if !q.Since.IsZero() {
 		m.since = q.Since.UTC().AppendFormat(nil, timeFormat)
+		m.before = q.Since.UTC().Add(-disorder).AppendFormat(nil, timeFormat)
 	}
 	return m
 }
@@ -124,31 +127,39 @@ func octets(addr netip.Addr, n int) string {
 	return string(b)
 }
 
-// file returns the records of f that match, the newest Limit of them.
-func (m *matcher) file(f *os.File) (found []Record, err error) {
-	for block, err := range blocks(f) {
+// file takes the records of f that match, until enough are found.
+func (m *matcher) file(f *os.File) error {
+	for block, err := range backward(f) {
 		if err != nil {
-			return nil, err
+			return err
 		}
-		for line := range candidates(block, m.needles[0]) {
-			r, ok := m.line(line)
-			if ok {
-				found = append(found, r)
-			}
-		}
-		if m.Limit > 0 && len(found) >= 2*m.Limit {
-			found = m.newest(found)
+		m.block(block)
+		if m.done = m.done || m.Limit > 0 && m.count >= m.Limit; m.done {
+			return nil
 		}
 	}
-	return m.newest(found), nil
+	return nil
 }
 
-// newest keeps the newest Limit records.
-func (m *matcher) newest(found []Record) []Record {
-	if m.Limit > 0 && len(found) > m.Limit {
-		return slices.Clone(found[len(found)-m.Limit:])
+func (m *matcher) block(block []byte) {
+	var group []Record
+	for line := range candidates(block, m.needles[0]) {
+		if r, ok := m.line(line); ok {
+			group = append(group, r)
+		}
 	}
-	return found
+	m.groups, m.count = append(m.groups, group), m.count+len(group)
+	m.done = olderThan(block, m.before)
+}
+
+// found returns the records in their order, the newest Limit of them.
+func (m *matcher) found() []Record {
+	slices.Reverse(m.groups)
+	all := slices.Concat(m.groups...)
+	if m.Limit > 0 && len(all) > m.Limit {
+		all = all[len(all)-m.Limit:]
+	}
+	return all
 }
 
 // candidates yields the lines of block that contain needle.
@@ -174,7 +185,7 @@ func candidates(block, needle []byte) iter.Seq[[]byte] {
 
 // line decodes a line that may match.
 func (m *matcher) line(line []byte) (Record, bool) {
-	if m.older(line) {
+	if olderThan(line, m.since) {
 		return Record{}, false
 	}
 	for _, needle := range m.needles[1:] {
@@ -198,10 +209,14 @@ const (
 	timeKey    = `{"time":"`
 )
 
-// older reports whether the line is surely from before Since.
-func (m *matcher) older(line []byte) bool {
+// disorder is how far the times of two neighbours may be the wrong way round.
+const disorder = time.Minute
+
+// olderThan reports whether the line's time is surely before t, which is nil or
+// in timeFormat.
+func olderThan(line, t []byte) bool {
 	rest, ok := bytes.CutPrefix(line, []byte(timeKey))
-	return ok && len(rest) >= len(timeFormat) && bytes.Compare(rest[:len(timeFormat)], m.since) < 0
+	return ok && len(rest) >= len(timeFormat) && bytes.Compare(rest[:len(timeFormat)], t) < 0
 }
 
 func (m *matcher) match(r *Record) bool {

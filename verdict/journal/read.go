@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"iter"
 	"os"
@@ -113,37 +112,6 @@ func (r *Record) scrub() {
 func scrub(s *string) {
 	if !shown(*s) {
 		*s = text(*s)
-	}
-}
-
-// blockSize is how much is read at once. A longer line is no record.
-const blockSize = 256 << 10
-
-// blocks yields what r holds in blocks of whole lines; the last may end without
-// a newline. A block is good until the next one.
-func blocks(r io.Reader) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
-		buf := make([]byte, blockSize)
-		have := 0
-		for {
-			n, err := r.Read(buf[have:])
-			have += n
-			whole := bytes.LastIndexByte(buf[:have], '\n') + 1
-			if whole == 0 && (have == len(buf) || err != nil) {
-				whole = have
-			}
-			if whole > 0 && !yield(buf[:whole], nil) {
-				return
-			}
-			have = copy(buf, buf[whole:have])
-			switch {
-			case err == io.EOF && have == 0:
-				return
-			case err != nil && err != io.EOF:
-				yield(nil, err)
-				return
-			}
-		}
 	}
 }
 
