@@ -68,7 +68,8 @@ type Result struct {
 // reset, or ctx is done, or neither direction moves a byte for o.Idle, both are closed.
 //
 // Bare *net.TCPConn are carried with as little copying as the system allows; whatever
-// wraps one is carried too, through memory.
+// wraps one is carried too, through memory. What has no CloseWrite cannot be half closed,
+// and is closed instead.
 //
 // Carry takes over both connections and has closed both when it returns; what it
 // started has then ended. Nothing may be left in a buffer of the caller's: such bytes
@@ -109,12 +110,15 @@ type carriage struct {
 	began         time.Time
 	moved         atomic.Int64  // when a byte last moved, in ns since began
 	first         atomic.Uint32 // the Reason of the side that finished first
+	shut          atomic.Bool   // we have begun to close both
 }
 
-// close closes both connections, which ends both pumps.
+// close closes both connections, which ends both pumps. The peer's may be one of TLS,
+// whose farewell can take a while.
 func (c *carriage) close() {
-	c.peer.Close()
+	c.shut.Store(true)
 	c.backend.Close()
+	c.peer.Close()
 }
 
 // touch notes that a byte has moved, and returns when.

@@ -83,7 +83,7 @@ func (p *pump) move() (end, error) {
 	if src, ok := p.src.(*net.TCPConn); ok {
 		raw, err := src.SyscallConn()
 		if err != nil {
-			return failed(readFailed, err)
+			return p.failed(readFailed, err)
 		}
 		p.raw = raw
 	}
@@ -129,13 +129,13 @@ func (p *pump) read(try func(uintptr) bool) (end, error) {
 		err := p.await(try)
 		switch {
 		case err == nil && p.rerr != nil:
-			return failed(readFailed, os.NewSyscallError("read", p.rerr))
+			return p.failed(readFailed, os.NewSyscallError("read", p.rerr))
 		case err == nil && p.got == 0:
 			return finished, nil
 		case err == nil:
 			return going, nil
 		case !errors.Is(err, os.ErrDeadlineExceeded):
-			return failed(readFailed, err)
+			return p.failed(readFailed, err)
 		}
 		if e := p.patience(p.src.SetReadDeadline); e != going {
 			return e, nil
@@ -143,16 +143,19 @@ func (p *pump) read(try func(uintptr) bool) (end, error) {
 	}
 }
 
-// await waits until try has something; without a descriptor it reads in its stead.
+// await waits until try has something; without a descriptor it reads in its stead, and
+// has to hold a buffer meanwhile.
 func (p *pump) await(try func(uintptr) bool) error {
 	if p.raw != nil {
 		return p.raw.Read(try)
 	}
-	p.buf, p.rerr = buffers.Get().(*[chunk]byte), nil
-	n, err := p.src.Read(p.buf[:])
-	p.got = n
-	if n > 0 {
-		return nil
+	var err error
+	p.buf, p.got = buffers.Get().(*[chunk]byte), 0
+	for p.got == 0 && err == nil { // a Reader may return nothing, which is not the end
+		p.got, err = p.src.Read(p.buf[:])
+	}
+	if p.got > 0 {
+		return nil // what was wrong, the next read says again
 	}
 	buffers.Put(p.buf)
 	p.buf = nil
@@ -177,8 +180,14 @@ func (p *pump) try(fd uintptr) bool {
 	return p.rerr != syscall.EAGAIN
 }
 
-// write writes b, however slowly dst takes it, as long as something moves.
+// write writes b, however slowly dst takes it, as long as something moves. Only a bare
+// connection can go on after a timeout: a TLS connection never writes again, so there the
+// deadline begins with each chunk, which has to be taken within the idle time.
 func (p *pump) write(b []byte) (end, error) {
+	_, bare := p.dst.(*net.TCPConn)
+	if !bare {
+		p.dst.SetWriteDeadline(time.Now().Add(p.idle)) // if that fails, so does the write
+	}
 	for {
 		n, err := p.dst.Write(b)
 		p.count(int64(n))
@@ -187,7 +196,9 @@ func (p *pump) write(b []byte) (end, error) {
 		case err == nil:
 			return going, nil
 		case !errors.Is(err, os.ErrDeadlineExceeded):
-			return failed(writeFailed, err)
+			return p.failed(writeFailed, err)
+		case !bare:
+			return idled, nil
 		}
 		if e := p.patience(p.dst.SetWriteDeadline); e != going {
 			return e, nil
@@ -225,9 +236,9 @@ func (p *pump) burst() (end, error) {
 // can have its writing half closed, and this direction is over in any case.
 func (p *pump) blame(err error) (end, error) {
 	if closeWrite(p.dst) != nil {
-		return failed(writeFailed, err)
+		return p.failed(writeFailed, err)
 	}
-	return failed(readFailed, err)
+	return p.failed(readFailed, err)
 }
 
 // closeWrite passes the end of a direction on. What cannot be half closed is closed.
@@ -246,9 +257,10 @@ func (p *pump) count(n int64) {
 	}
 }
 
-// failed returns e and err, unless it was ourselves that closed the connection.
-func failed(e end, err error) (end, error) {
-	if errors.Is(err, net.ErrClosed) {
+// failed returns e and err, unless it was ourselves that closed the connection: what a
+// read or write says then is different for each kind of connection.
+func (p *pump) failed(e end, err error) (end, error) {
+	if p.shut.Load() {
 		return closed, nil
 	}
 	return e, err
