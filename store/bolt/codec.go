@@ -117,6 +117,13 @@ func (r *reader) int() int64 {
 
 func (r *reader) time() time.Time { return atMilli(r.int()) }
 
+func (r *reader) duration() time.Duration {
+	ms := r.int()
+	d := time.Duration(ms) * time.Millisecond
+	r.bad = r.bad || d.Milliseconds() != ms
+	return d
+}
+
 func (r *reader) text() text {
 	t := text{length: r.uint()}
 	t.head = r.take(min(t.length, maxText))
@@ -272,9 +279,10 @@ func encodeEntry(e whitelist.Entry) []byte {
 // decodeEntry reads a row; same makes one string of equal words.
 func decodeEntry(row []byte, same func([]byte) string) (e whitelist.Entry, ok bool) {
 	r := open(row)
-	e.Deny = r.byte() == 1
+	flags := r.byte()
+	e.Deny, r.bad = flags == 1, r.bad || flags > 1
 	e.Added, e.Expires, e.Used = r.time(), r.time(), r.time()
-	e.Renew = time.Duration(r.int()) * time.Millisecond
+	e.Renew = r.duration()
 	e.Class, e.Source = whitelist.Class(same(r.take(r.uint()))), whitelist.Source(same(r.take(r.uint())))
 	e.Note = string(r.take(r.uint()))
 	return e, r.done()
