@@ -65,6 +65,9 @@ func (o *observer) Write(b []byte) (int, error) {
 			break
 		}
 	}
+	if o.deaf {
+		o.buf = nil
+	}
 	return len(b), nil
 }
 
@@ -75,7 +78,7 @@ func (o *observer) hear(line dialogue.Line) {
 		return
 	}
 	if t.Ask != dialogue.Nothing || dialogue.EndsCommands(line.Text) {
-		o.deaf, o.buf = true, nil
+		o.deaf = true
 	}
 }
 
