@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,7 +32,7 @@ func (m *Metrics) Decided(f *verdict.Facts, v *verdict.Verdict) {
 
 // arrived counts what was decided of a connection at first.
 func (l *listener) arrived(f *verdict.Facts, v *verdict.Verdict) {
-	a := arrival{journal.ClassOf(f), v.Action, v.Observed}
+	a := arrival{cmp.Or(journal.ClassOf(f), whitelist.Stranger), v.Action, v.Observed}
 	c, ok := l.connections[a]
 	if !ok {
 		a.class = other
