@@ -268,7 +268,7 @@ func TestFind(t *testing.T) {
 		}
 		want := plainly(all, q)
 		hits += len(want)
-		if len(got) != len(want) || len(got) > 0 && !reflect.DeepEqual(got, want) {
+		if !slices.EqualFunc(got, want, func(a, b Record) bool { return a.Time.Equal(b.Time) && a.Ref == b.Ref }) {
 			t.Errorf("%+v: %d records, want %d", q, len(got), len(want))
 		}
 	}

@@ -22,7 +22,7 @@ func (j *Journal) write(torn bool) {
 		j.dropped.Add(lost)
 		if err != nil && time.Since(said) > time.Minute {
 			said = time.Now()
-			j.log.Error("decisions are not recorded", "err", err, "dropped", j.Dropped(), "do", "df -h "+j.dir)
+			j.log.Error("decisions are not recorded", "error", err, "dropped", j.Dropped(), "do", "df -h "+j.dir)
 		}
 	}
 }
