@@ -20,6 +20,7 @@ func (d *door) carry(conn net.Conn, g *guest, f *verdict.Facts, v *verdict.Verdi
 	}
 	if len(greeting) > 0 {
 		conn.Write(greeting)
+		conn = handover.Guard(conn, nil)
 	}
 	d.guests.enter(g, carried)
 	defer d.guests.leave(g)

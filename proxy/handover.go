@@ -68,16 +68,19 @@ func thenOf(code int) tarpit.Then {
 func (s *session) carryOn(l tarpit.Left) journal.End {
 	s.guests.become(s.guest, carried)
 	end := journal.End{Held: l.Held, Answer: s.opened.Reply.String()}
-	if len(l.Rest) > 0 {
-		if _, err := s.opened.Conn.Write(l.Rest); err != nil {
-			l.Conn.Close()
-			s.opened.Conn.Close()
-			end.Outcome = journal.Failed
-			return end
-		}
+	peer, ahead := l.Conn, 0
+	if s.Backend.Form == relay.XClient {
+		peer = handover.Guard(l.Conn, l.Rest)
+	} else if n, err := s.opened.Conn.Write(l.Rest); err == nil {
+		ahead = n
+	} else {
+		l.Conn.Close()
+		s.opened.Conn.Close()
+		end.Outcome = journal.Failed
+		return end
 	}
-	r := relay.Carry(s.carrying, l.Conn, s.opened.Conn, relay.Options{Idle: s.Idle})
+	r := relay.Carry(s.carrying, peer, s.opened.Conn, relay.Options{Idle: s.Idle})
 	end.Outcome = outcomeOf(r, journal.HandedOver)
-	end.In, end.Out = r.Up+int64(len(l.Rest)), r.Down
+	end.In, end.Out = r.Up+int64(ahead), r.Down
 	return end
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"moggy/proxy/dialogue"
+	"moggy/proxy/handover"
 	"moggy/proxy/relay"
 	"moggy/verdict"
 	"moggy/verdict/journal"
@@ -22,6 +23,7 @@ func (d *door) observe(conn net.Conn, g *guest, f verdict.Facts, v verdict.Verdi
 	}
 	if len(greeting) > 0 {
 		conn.Write(greeting)
+		conn = handover.Guard(conn, nil)
 	}
 	d.guests.enter(g, carried)
 	defer d.guests.leave(g)

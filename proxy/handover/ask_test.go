@@ -60,8 +60,8 @@ func probe(n int, reply string) []step {
 	script := []step{
 		{"", "220 mx\r\n"},
 		{"EHLO moggy.example", "250 mx\r\n"},
-		{"MAIL FROM:<moggy-relay-test@relay-test.invalid>", "250 ok\r\n"},
-		{"RCPT TO:<moggy-relay-test@relay-test.invalid>", "250 ok\r\n"},
+		{"MAIL FROM:<>", "250 ok\r\n"},
+		{"RCPT TO:<moggy-relay-test@example.com>", "250 ok\r\n"},
 	}[:n+1]
 	script[n].reply = reply
 	if n < 2 {

@@ -32,9 +32,9 @@ type Options struct {
 
 // Opened is a session in which the backend has answered the peer's RCPT.
 type Opened struct {
-	Conn  *net.TCPConn // to be carried; without a deadline; the caller must close it
-	Reply Reply        // to that RCPT, whatever it was: to be given to the peer
-	Early []byte       // what the backend sent beyond it, to be given to the peer next; normally nothing
+	Conn  net.Conn // to be carried; without a deadline; the caller must close it
+	Reply Reply    // to that RCPT, whatever it was: to be given to the peer
+	Early []byte   // what the backend sent beyond it, to be given to the peer next; normally nothing
 }
 
 // Open opens a session with the backend in the name of peer, which had connected to
@@ -102,7 +102,7 @@ func (s *session) replay(e dialogue.Envelope) error {
 // the backend said after it, to be given to the peer before anything else.
 //
 // The caller must close conn, which has no deadline set. Errors are as with Open.
-func Connect(ctx context.Context, b relay.Backend, o Options, peer, local netip.AddrPort) (conn *net.TCPConn, greeting []byte, err error) {
+func Connect(ctx context.Context, b relay.Backend, o Options, peer, local netip.AddrPort) (conn net.Conn, greeting []byte, err error) {
 	if b.Form != relay.XClient {
 		conn, err = b.Dial(ctx, peer, local)
 		return conn, nil, err
@@ -120,7 +120,7 @@ func Connect(ctx context.Context, b relay.Backend, o Options, peer, local netip.
 }
 
 // introduce says XCLIENT and gives the connection away.
-func (s *session) introduce(peer netip.AddrPort) (*net.TCPConn, []byte, error) {
+func (s *session) introduce(peer netip.AddrPort) (net.Conn, []byte, error) {
 	if _, err := s.expect(Greeting, ""); err != nil {
 		return nil, nil, err
 	}

@@ -60,7 +60,7 @@ func TestOpen(t *testing.T) {
 			far := <-b.conn
 			defer far.Close()
 			io.WriteString(o.Conn, "DATA\r\n")
-			o.Conn.CloseWrite()
+			o.Conn.(*net.TCPConn).CloseWrite()
 			if got, err := io.ReadAll(far); err != nil || string(got) != "DATA\r\n" {
 				t.Errorf("carried %q, %v", got, err)
 			}

@@ -12,8 +12,10 @@ import (
 // ErrOpenRelay is what SelfTest found: the backend would relay mail of a stranger.
 var ErrOpenRelay = errors.New("open relay")
 
-// testAddress is a mailbox that nobody has (RFC 6761 §6.4).
-const testAddress = "<moggy-relay-test@relay-test.invalid>"
+// testRecipient is a mailbox of a domain that is nobody's and yet exists (RFC 2606 §3).
+// The sender is the null sender: a backend that looks whether the domains of addresses
+// exist is not to look closed for that alone.
+const testRecipient = "<moggy-relay-test@example.com>"
 
 // SelfTest asks the backend, in the name of a stranger, whether it would take mail for
 // a domain that is not its own. The stranger is 192.0.2.1, which nobody is (RFC 5737);
@@ -50,7 +52,7 @@ func (s *session) relays(form relay.Form, stranger netip.AddrPort) (bool, error)
 	if _, err := s.expect(EHLO, "EHLO "+s.o.Hostname); err != nil {
 		return false, err
 	}
-	for _, command := range []string{"MAIL FROM:" + testAddress, "RCPT TO:" + testAddress} {
+	for _, command := range []string{"MAIL FROM:<>", "RCPT TO:" + testRecipient} {
 		reply, err := s.ask(command)
 		if err != nil {
 			return false, err

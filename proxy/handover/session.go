@@ -24,7 +24,7 @@ const stepTimeout = 30 * time.Second
 type session struct {
 	ctx  context.Context
 	stop func() bool // ends the watch over ctx
-	conn *net.TCPConn
+	conn net.Conn
 	in   *bufio.Reader
 	o    Options
 }
@@ -49,7 +49,7 @@ func dialLocal(ctx context.Context, b relay.Backend, o Options) (*session, error
 
 // newSession begins a session on conn, which is the session's from now on: it is ended
 // by release or abandon.
-func newSession(ctx context.Context, conn *net.TCPConn, o Options) *session {
+func newSession(ctx context.Context, conn net.Conn, o Options) *session {
 	if o.Hostname == "" {
 		o.Hostname = "localhost"
 	}
@@ -68,7 +68,7 @@ func newSession(ctx context.Context, conn *net.TCPConn, o Options) *session {
 
 // release gives the connection away, without a deadline, and with it what was read but
 // not used.
-func (s *session) release() (*net.TCPConn, []byte, error) {
+func (s *session) release() (net.Conn, []byte, error) {
 	if !s.stop() {
 		return nil, nil, s.ctx.Err()
 	}

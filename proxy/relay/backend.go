@@ -18,6 +18,9 @@ type Backend struct {
 	Form    Form          // how it learns the peer's address
 	Source  netip.Addr    // our own address to connect from; the zero Addr leaves it to the system
 	Timeout time.Duration // for connecting and for writing the header; 0 is 10 s
+
+	// Dialer connects in the place of net.Dialer, and then Source is its affair; nil: net.Dialer.
+	Dialer func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Dial connects to the backend on behalf of peer, which had connected to local, and
@@ -28,7 +31,7 @@ type Backend struct {
 //
 // The caller must close the connection. It has no deadline set. After an error there
 // is nothing to close.
-func (b Backend) Dial(ctx context.Context, peer, local netip.AddrPort) (*net.TCPConn, error) {
+func (b Backend) Dial(ctx context.Context, peer, local netip.AddrPort) (net.Conn, error) {
 	header, err := b.Form.header(peer, local)
 	if err != nil {
 		return nil, fmt.Errorf("connect to backend %s: %w", b.Address, err)
@@ -39,7 +42,7 @@ func (b Backend) Dial(ctx context.Context, peer, local netip.AddrPort) (*net.TCP
 // DialLocal connects to the backend on our own behalf, as for a health check: the
 // header is LOCAL (version 2) or UNKNOWN (version 1), so that the backend takes the
 // connection's own addresses. Otherwise it is as Dial.
-func (b Backend) DialLocal(ctx context.Context) (*net.TCPConn, error) {
+func (b Backend) DialLocal(ctx context.Context) (net.Conn, error) {
 	header, err := b.Form.localHeader()
 	if err != nil {
 		return nil, fmt.Errorf("connect to backend %s: %w", b.Address, err)
@@ -48,16 +51,19 @@ func (b Backend) DialLocal(ctx context.Context) (*net.TCPConn, error) {
 }
 
 // dial connects and writes header.
-func (b Backend) dial(ctx context.Context, header []byte) (*net.TCPConn, error) {
+func (b Backend) dial(ctx context.Context, header []byte) (net.Conn, error) {
 	d := net.Dialer{Timeout: b.timeout()}
 	if b.Source.IsValid() {
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(b.Source, 0))
 	}
-	c, err := d.DialContext(ctx, "tcp", b.Address)
+	dial := d.DialContext
+	if b.Dialer != nil {
+		dial = b.Dialer
+	}
+	conn, err := dial(ctx, "tcp", b.Address)
 	if err != nil {
 		return nil, fmt.Errorf("connect to backend %s: %w", b.Address, err)
 	}
-	conn := c.(*net.TCPConn) // network "tcp" has no other
 	if err := write(conn, header, b.timeout()); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("write %s header to backend %s: %w", b.Form, b.Address, err)
@@ -75,7 +81,7 @@ func (b Backend) timeout() time.Duration {
 
 // write writes the whole of p at once and leaves conn without a deadline. An empty p
 // writes nothing.
-func write(conn *net.TCPConn, p []byte, timeout time.Duration) error {
+func write(conn net.Conn, p []byte, timeout time.Duration) error {
 	if len(p) == 0 {
 		return nil
 	}

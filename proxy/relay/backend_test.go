@@ -24,7 +24,7 @@ func listen(t testing.TB) *net.TCPListener {
 
 // said returns everything that is sent on the next connection to l by dial, which then
 // adds "after" to it.
-func said(t *testing.T, l *net.TCPListener, dial func() (*net.TCPConn, error)) (string, netip.AddrPort) {
+func said(t *testing.T, l *net.TCPListener, dial func() (net.Conn, error)) (string, netip.AddrPort) {
 	t.Helper()
 	conn, err := dial()
 	if err != nil {
@@ -48,21 +48,21 @@ func TestDial(t *testing.T) {
 	l := listen(t)
 	peer, local := netip.MustParseAddrPort("192.0.2.7:4444"), netip.MustParseAddrPort("198.51.100.1:25")
 	b := Backend{Address: l.Addr().String(), Form: ProxyV1}
-	got, _ := said(t, l, func() (*net.TCPConn, error) { return b.Dial(t.Context(), peer, local) })
+	got, _ := said(t, l, func() (net.Conn, error) { return b.Dial(t.Context(), peer, local) })
 	if want := "PROXY TCP4 192.0.2.7 198.51.100.1 4444 25\r\nafter"; got != want {
 		t.Errorf("Dial: got %q, want %q", got, want)
 	}
-	got, _ = said(t, l, func() (*net.TCPConn, error) { return b.DialLocal(t.Context()) })
+	got, _ = said(t, l, func() (net.Conn, error) { return b.DialLocal(t.Context()) })
 	if want := "PROXY UNKNOWN\r\nafter"; got != want {
 		t.Errorf("DialLocal: got %q, want %q", got, want)
 	}
 	b.Form = ProxyV2
-	got, _ = said(t, l, func() (*net.TCPConn, error) { return b.Dial(t.Context(), peer, local) })
+	got, _ = said(t, l, func() (net.Conn, error) { return b.Dial(t.Context(), peer, local) })
 	if want := v2 + "2111000c" + "c0000207" + "c6336401" + "115c0019"; hex.EncodeToString([]byte(got[:28])) != want || got[28:] != "after" {
 		t.Errorf("Dial: got %x, want %s and after", got, want)
 	}
 	b.Form = None
-	got, _ = said(t, l, func() (*net.TCPConn, error) { return b.Dial(t.Context(), netip.AddrPort{}, netip.AddrPort{}) })
+	got, _ = said(t, l, func() (net.Conn, error) { return b.Dial(t.Context(), netip.AddrPort{}, netip.AddrPort{}) })
 	if got != "after" {
 		t.Errorf("Dial without a header: got %q", got)
 	}
@@ -71,7 +71,7 @@ func TestDial(t *testing.T) {
 func TestDialFromSource(t *testing.T) {
 	l := listen(t)
 	b := Backend{Address: l.Addr().String(), Source: netip.MustParseAddr("127.0.0.1")}
-	_, from := said(t, l, func() (*net.TCPConn, error) { return b.DialLocal(t.Context()) })
+	_, from := said(t, l, func() (net.Conn, error) { return b.DialLocal(t.Context()) })
 	if from.Addr() != b.Source {
 		t.Errorf("connected from %s, want %s", from, b.Source)
 	}
