@@ -95,7 +95,7 @@ func (s *session) Greet() tarpit.Say {
 }
 
 // Early implements tarpit.Talker.
-func (s *session) Early() { s.early = true }
+func (s *session) Early() { s.early, s.f.Early = true, true }
 
 // Hear implements tarpit.Talker.
 func (s *session) Hear(in []byte) (int, tarpit.Say) {

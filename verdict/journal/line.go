@@ -30,6 +30,13 @@ func (w words) add(key, value string) words {
 	return append(w, slog.String(key, value))
 }
 
+func (w words) yes(key string, is bool) words {
+	if !is {
+		return w
+	}
+	return w.add(key, "yes")
+}
+
 func (w words) seconds(key string, s float64) words {
 	if s == 0 {
 		return w
@@ -48,7 +55,7 @@ func (w words) count(key string, n int64) words {
 func (r *Record) names(w words) words {
 	return w.add("conn", r.Ref).add("src", r.address()).add("listener", r.Listener).
 		add("class", string(r.Class)).add("act", r.Action).add("why", r.Rule).
-		add("evidence", r.evidence()).add("origin", r.Origin).
+		add("evidence", r.evidence()).add("origin", r.Origin).yes("early", r.Early).
 		add("helo", r.Helo).add("from", r.From).add("to", r.To)
 }
 

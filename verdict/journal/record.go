@@ -80,6 +80,7 @@ type Record struct {
 	Why      string               `json:"why,omitempty"`
 	Steps    Steps                `json:"steps,omitempty"`
 	Origin   string               `json:"origin,omitempty"` // "example.org (spf)", "192.0.2.0/24"
+	Early    bool                 `json:"early,omitempty"`  // spoke before its banner was out
 	Helo     string               `json:"helo,omitempty"`
 	From     string               `json:"from,omitempty"` // "" is the null sender, or no sender yet
 	To       string               `json:"to,omitempty"`
@@ -133,7 +134,7 @@ func about(now time.Time, e Event, f *verdict.Facts, v *verdict.Verdict) Record 
 		Ref: text(f.Ref), Stage: f.Stage, Listener: text(f.Listener), Peer: peerOf(f.Peer),
 		Class: whitelist.Class(text(string(ClassOf(f)))), Evidence: f.Standing.Evidence,
 		Action: v.Act(), Rule: v.Rule,
-		Origin: originOf(f), Helo: text(f.Helo), From: text(f.Sender), To: text(f.Recipient),
+		Origin: originOf(f), Early: f.Early, Helo: text(f.Helo), From: text(f.Sender), To: text(f.Recipient),
 	}
 }
 

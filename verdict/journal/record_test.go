@@ -148,6 +148,8 @@ func TestLogLine(t *testing.T) {
 	down.Stage = verdict.Backend
 	f := stranger()
 	v := verdict.Decide(f, &policy)
+	hasty := &verdict.Facts{Stage: verdict.Connect, Ref: "7KQ2ZD", Listener: "smtp", Peer: f.Peer, Standing: f.Standing, Early: true}
+	talked := verdict.Decide(hasty, &policy)
 	end := Ended(now, f, &v, End{Outcome: LetGo, Held: 10200 * time.Millisecond, In: 90, Out: 300})
 	for _, c := range []struct {
 		r    Record
@@ -166,6 +168,8 @@ func TestLogLine(t *testing.T) {
 		{end, `conn=7KQ2ZD src=192.0.2.7 listener=smtp class=stranger act=defer why=first-seen ` +
 			`origin="contoso.example (spf)" helo=mx.contoso.example from=bob@contoso.example to=me@example.org ` +
 			`end=let-go held=10.2s in=90 out=300 do="moggy allow add 192.0.2.7 --note WHY"`},
+		{Ended(now, hasty, &talked, End{Outcome: Left}), `conn=7KQ2ZD src=192.0.2.7 listener=smtp class=stranger act=talk ` +
+			`why=stranger early=yes end=left do="moggy allow add 192.0.2.7 --note WHY"`},
 		{Noted(now, "open-relay", "it relays"), `note=open-relay why="it relays"`},
 	} {
 		if got := logfmt(c.r); got != c.want {
