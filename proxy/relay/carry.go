@@ -29,19 +29,20 @@ type Reason uint8
 const (
 	PeerClosed    Reason = iota + 1 // both sides finished, the peer first
 	BackendClosed                   // both sides finished, the backend first
+	PeerReset                       // the peer broke off; mail programs do so when QUIT was answered faster than they closed
 	Idle                            // neither direction moved a byte for Options.Idle
 	Cancelled                       // the context was done
-	Failed                          // a side was reset or lost; Result.Err says which
+	Failed                          // the backend was reset, or a side lost; Result.Err says which
 )
 
 // reasons are the names of the reasons, by value.
 var reasons = [...]string{
-	PeerClosed: "peer-closed", BackendClosed: "backend-closed",
+	PeerClosed: "peer-closed", BackendClosed: "backend-closed", PeerReset: "peer-reset",
 	Idle: "idle", Cancelled: "cancelled", Failed: "failed",
 }
 
 // String returns the reason as a word for logs and labels: "peer-closed",
-// "backend-closed", "idle", "cancelled" or "failed".
+// "backend-closed", "peer-reset", "idle", "cancelled" or "failed".
 func (r Reason) String() string {
 	if r > 0 && int(r) < len(reasons) {
 		return reasons[r]
@@ -51,7 +52,7 @@ func (r Reason) String() string {
 
 // Reasons returns every reason there is.
 func Reasons() []Reason {
-	return []Reason{PeerClosed, BackendClosed, Idle, Cancelled, Failed}
+	return []Reason{PeerClosed, BackendClosed, PeerReset, Idle, Cancelled, Failed}
 }
 
 // Result is what became of a carried connection.
@@ -149,12 +150,23 @@ func (c *carriage) result(up, down *pump) Result {
 	switch {
 	case up.ended == idled || down.ended == idled:
 		r.Reason, r.Err = Idle, nil
+	case peerReset(up, down):
+		r.Reason, r.Err = PeerReset, nil
 	case r.Err != nil:
 		r.Reason = Failed
 	case up.ended == closed || down.ended == closed:
 		r.Reason = Cancelled
 	}
 	return r
+}
+
+// peerReset reports whether all that failed is that the peer broke off. Either pump may
+// have met that first.
+func peerReset(up, down *pump) bool {
+	if up.ended == writeFailed || down.ended == readFailed {
+		return false
+	}
+	return errors.Is(up.err, syscall.ECONNRESET) || errors.Is(down.err, syscall.ECONNRESET)
 }
 
 // failure returns the error that ended p, nil if it was no failure. A write that fails

@@ -232,20 +232,37 @@ func reset(c *net.TCPConn) {
 }
 
 func TestCarryReset(t *testing.T) {
-	for _, side := range []string{"peer", "backend"} {
-		c := start(t, t.Context(), Options{}, nil)
-		gone, left := c.peer, c.backend
-		if side == "backend" {
-			gone, left = left, gone
-		}
-		reset(gone)
-		receive(t, left, nil)
-		r := <-c.done
-		check(t, r, Failed, 0, 0)
-		if !errors.Is(r.Err, syscall.ECONNRESET) || !strings.Contains(r.Err.Error(), "read from "+side) {
-			t.Errorf("%s reset: error %v", side, r.Err)
-		}
+	c := start(t, t.Context(), Options{}, nil)
+	reset(c.peer)
+	receive(t, c.backend, nil)
+	check(t, <-c.done, PeerReset, 0, 0)
+
+	c = start(t, t.Context(), Options{}, nil)
+	reset(c.backend)
+	receive(t, c.peer, nil)
+	r := <-c.done
+	check(t, r, Failed, 0, 0)
+	if !errors.Is(r.Err, syscall.ECONNRESET) || !strings.Contains(r.Err.Error(), "read from backend") {
+		t.Errorf("backend reset: error %v", r.Err)
 	}
+}
+
+// A mail program that sends QUIT and closes at once is reset when the answer was faster:
+// it has lost nothing, and nothing has failed.
+func TestCarryHastyFarewell(t *testing.T) {
+	c := start(t, t.Context(), Options{}, nil)
+	io.WriteString(c.peer, "QUIT\r\n")
+	if _, err := io.ReadFull(c.backend, make([]byte, 6)); err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(c.backend, "221 bye\r\n")
+	c.peer.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.ReadFull(c.peer, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	c.peer.Close() // with the rest of the answer unread: a reset
+	receive(t, c.backend, nil)
+	check(t, <-c.done, PeerReset, 6, 9)
 }
 
 func TestCarryResetWhileFull(t *testing.T) {
@@ -262,7 +279,8 @@ func TestCarryResetWhileFull(t *testing.T) {
 			reset(c.backend)
 			io.Copy(io.Discard, c.peer)
 		}
-		if r := <-c.done; r.Reason != Failed || r.Err == nil {
+		want := map[string]Reason{"peer": PeerReset, "backend": Failed}[side]
+		if r := <-c.done; r.Reason != want || (r.Err != nil) != (want == Failed) {
 			t.Errorf("%s reset: ended with %+v", side, r)
 		}
 		<-sent
@@ -322,7 +340,10 @@ func TestResult(t *testing.T) {
 		{"idle after the peer closed", pump{ended: finished}, pump{ended: idled}, PeerClosed, Idle},
 		{"cancelled", pump{ended: closed}, pump{ended: closed}, 0, Cancelled},
 		{"cancelled after the peer closed", pump{ended: finished}, pump{ended: closed}, PeerClosed, Cancelled},
-		{"peer reset", pump{ended: readFailed, err: reset}, pump{ended: closed}, 0, Failed},
+		{"peer reset", pump{ended: readFailed, err: reset}, pump{ended: closed}, 0, PeerReset},
+		{"peer reset after its end", pump{ended: finished}, pump{ended: writeFailed, err: reset}, PeerClosed, PeerReset},
+		{"peer lost", pump{ended: readFailed, err: os.NewSyscallError("read", syscall.ETIMEDOUT)}, pump{ended: closed}, 0, Failed},
+		{"both reset", pump{ended: readFailed, err: reset}, pump{ended: readFailed, err: reset}, 0, Failed},
 		{"backend reset", pump{ended: closed}, pump{ended: readFailed, err: reset}, 0, Failed},
 		{"written to a closed backend", pump{ended: writeFailed, err: broken}, pump{ended: finished}, BackendClosed, BackendClosed},
 		{"reset seen by the writer only", pump{ended: writeFailed, err: reset}, pump{ended: finished}, BackendClosed, Failed},
