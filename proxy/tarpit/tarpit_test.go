@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -130,17 +131,19 @@ func TestDeadlineIsForTheWordNotForTheByte(t *testing.T) {
 	tk := &talker{greeting: Say{Text: []byte("hi\n")}}
 	l := hold(t, standard, tk, func(c net.Conn, _ *Pit, _ *Held) {
 		arrivals(t, c, 3)
-		go func() {
+		var drip sync.WaitGroup
+		drip.Go(func() {
 			for {
 				if _, err := c.Write([]byte("x")); err != nil {
 					return
 				}
 				time.Sleep(10 * time.Second) // virtual
 			}
-		}()
+		})
 		if all, _ := io.ReadAll(c); string(all) != "lapsed\n" {
 			t.Errorf("heard %q", all)
 		}
+		drip.Wait() // its last byte may have come just before the minute was over
 	})
 	if l.Why != Lapsed || l.Held != time.Minute {
 		t.Errorf("left %+v, want it lapsed after a minute", l)
