@@ -31,7 +31,7 @@ func TestAsk(t *testing.T) {
 
 // Our own connection is announced as such.
 func TestAskIsLocal(t *testing.T) {
-	b := play(t, relay.ProxyV1, false, step{"PROXY UNKNOWN", "220 mx\r\n"}, step{"EHLO localhost", "250 mx\r\n"}, step{"QUIT", "221 bye\r\n"})
+	b := play(t, relay.ProxyV1, false, step{"PROXY TCP4 127.0.0.1 127.0.0.1 *", "220 mx\r\n"}, step{"EHLO localhost", "250 mx\r\n"}, step{"QUIT", "221 bye\r\n"})
 	offer, err := Ask(t.Context(), b.Backend, Options{})
 	if err != nil || len(offer.Extensions) != 0 {
 		t.Errorf("got %v, %v", offer, err)

@@ -36,22 +36,18 @@ func (b Backend) Dial(ctx context.Context, peer, local netip.AddrPort) (net.Conn
 	if err != nil {
 		return nil, fmt.Errorf("connect to backend %s: %w", b.Address, err)
 	}
-	return b.dial(ctx, header)
+	return b.dial(ctx, func(_, _ netip.AddrPort) ([]byte, error) { return header, nil })
 }
 
 // DialLocal connects to the backend on our own behalf, as for a health check: the
-// header is LOCAL (version 2) or UNKNOWN (version 1), so that the backend takes the
-// connection's own addresses. Otherwise it is as Dial.
+// header says LOCAL (version 2), or the connection's own addresses (version 1). Otherwise
+// it is as Dial.
 func (b Backend) DialLocal(ctx context.Context) (net.Conn, error) {
-	header, err := b.Form.localHeader()
-	if err != nil {
-		return nil, fmt.Errorf("connect to backend %s: %w", b.Address, err)
-	}
-	return b.dial(ctx, header)
+	return b.dial(ctx, b.Form.localHeader)
 }
 
-// dial connects and writes header.
-func (b Backend) dial(ctx context.Context, header []byte) (net.Conn, error) {
+// dial connects and writes what header returns for the ends of the connection.
+func (b Backend) dial(ctx context.Context, header func(near, far netip.AddrPort) ([]byte, error)) (net.Conn, error) {
 	d := net.Dialer{Timeout: b.timeout()}
 	if b.Source.IsValid() {
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(b.Source, 0))
@@ -64,11 +60,23 @@ func (b Backend) dial(ctx context.Context, header []byte) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to backend %s: %w", b.Address, err)
 	}
-	if err := write(conn, header, b.timeout()); err != nil {
+	text, err := header(endpoint(conn.LocalAddr()), endpoint(conn.RemoteAddr()))
+	if err == nil {
+		err = write(conn, text, b.timeout())
+	}
+	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("write %s header to backend %s: %w", b.Form, b.Address, err)
 	}
 	return conn, nil
+}
+
+// endpoint is the address of one end; the zero AddrPort where it is no TCP.
+func endpoint(a net.Addr) netip.AddrPort {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.AddrPort()
+	}
+	return netip.AddrPort{}
 }
 
 // timeout returns the time for connecting, and for the header again.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -52,8 +53,9 @@ func TestDial(t *testing.T) {
 	if want := "PROXY TCP4 192.0.2.7 198.51.100.1 4444 25\r\nafter"; got != want {
 		t.Errorf("Dial: got %q, want %q", got, want)
 	}
-	got, _ = said(t, l, func() (net.Conn, error) { return b.DialLocal(t.Context()) })
-	if want := "PROXY UNKNOWN\r\nafter"; got != want {
+	got, near := said(t, l, func() (net.Conn, error) { return b.DialLocal(t.Context()) })
+	far := l.Addr().(*net.TCPAddr).AddrPort()
+	if want := fmt.Sprintf("PROXY TCP4 %s %s %d %d\r\nafter", near.Addr(), far.Addr(), near.Port(), far.Port()); got != want {
 		t.Errorf("DialLocal: got %q, want %q", got, want)
 	}
 	b.Form = ProxyV2

@@ -38,14 +38,14 @@ func (f Form) header(peer, local netip.AddrPort) ([]byte, error) {
 	return f.format(h)
 }
 
-// localHeader returns the header that says "this connection is the proxy's own":
-// LOCAL in version 2 (16 bytes), UNKNOWN in version 1, nothing in the other forms.
-func (f Form) localHeader() ([]byte, error) {
+// localHeader returns the header that says "this connection is the proxy's own", which
+// is from near to far: LOCAL in version 2 (16 bytes), the connection's own addresses in
+// version 1, nothing in the other forms.
+func (f Form) localHeader(near, far netip.AddrPort) ([]byte, error) {
 	switch f {
 	case ProxyV1:
-		// Version 1 has no LOCAL; UNKNOWN tells the receiver to use the
-		// connection's real addresses (§2.1).
-		return f.format(proxyproto.Header{Command: proxyproto.PROXY, TransportProtocol: proxyproto.UNSPEC})
+		// Version 1 has no LOCAL. UNKNOWN would do (§2.1), but Postfix refuses it.
+		return f.header(near, far)
 	case ProxyV2:
 		return f.format(proxyproto.Header{Command: proxyproto.LOCAL, TransportProtocol: proxyproto.UNSPEC})
 	}

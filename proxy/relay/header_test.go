@@ -71,8 +71,9 @@ func TestHeaderOfUnknownAddresses(t *testing.T) {
 
 func TestLocalHeader(t *testing.T) {
 	local, _ := hex.DecodeString(v2 + "20000000")
-	for form, want := range map[Form]string{None: "", XClient: "", ProxyV1: "PROXY UNKNOWN\r\n", ProxyV2: string(local)} {
-		if got, err := form.localHeader(); err != nil || string(got) != want {
+	near, far := netip.MustParseAddrPort("127.0.0.1:40000"), netip.MustParseAddrPort("127.0.0.2:25")
+	for form, want := range map[Form]string{None: "", XClient: "", ProxyV1: "PROXY TCP4 127.0.0.1 127.0.0.2 40000 25\r\n", ProxyV2: string(local)} {
+		if got, err := form.localHeader(near, far); err != nil || string(got) != want {
 			t.Errorf("%s: got %q, %v, want %q", form, got, err, want)
 		}
 	}
