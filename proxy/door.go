@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -147,7 +148,7 @@ func (d *door) relayTest(ctx context.Context) (tested, open bool) {
 // tell says what has changed about a backend.
 func (d *door) tell(was, now *backendState) {
 	d.metrics.Backend(d.Name, now.fault == nil)
-	d.metrics.Alarm(metrics.OpenRelay, now.openRelay)
+	d.metrics.Alarm(metrics.OpenRelay, slices.ContainsFunc(d.doors, func(d *door) bool { return d.state().openRelay }))
 	switch {
 	case now.fault != nil && (was.fault == nil || was.fault.Error() != now.fault.Error()):
 		d.log.Error("the backend cannot be used", "listener", d.Name, "backend", d.Backend.Address, "error", now.fault)

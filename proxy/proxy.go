@@ -28,13 +28,17 @@ import (
 type Options struct {
 	Judge    *Judge
 	Pit      *tarpit.Pit
-	Journal  *journal.Journal
+	Journal  Recorder
 	Metrics  *metrics.Metrics
 	Log      *slog.Logger
 	Settings *Settings
 	Doors    []DoorOptions
 	Grace    time.Duration // what carried connections get to end by themselves at a shutdown
 }
+
+// A Recorder keeps records of decisions, as *journal.Journal does. Append never
+// blocks.
+type Recorder interface{ Append(r journal.Record) }
 
 // Settings are what can change while connections are open. A connection keeps
 // those it began with.
@@ -57,7 +61,7 @@ type DoorOptions struct {
 type Server struct {
 	judge    *Judge
 	pit      *tarpit.Pit
-	journal  *journal.Journal
+	journal  Recorder
 	metrics  *metrics.Metrics
 	log      *slog.Logger
 	settings atomic.Pointer[Settings]
@@ -143,12 +147,16 @@ func (s *Server) Ready() map[string]error {
 	return faults
 }
 
-// Check asks every backend once, before Serve. It returns an error only where
+// Check asks every backend once, all at the same time, before Serve. It returns an error only where
 // serving would do harm: a backend that relays for everybody because it takes
 // every peer for us ([handover.ErrOpenRelay]) and is not told otherwise.
 func (s *Server) Check(ctx context.Context) error {
+	var asked sync.WaitGroup
 	for _, d := range s.doors {
-		d.ask(ctx)
+		asked.Go(func() { d.ask(ctx) })
+	}
+	asked.Wait()
+	for _, d := range s.doors {
 		if d.state().openRelay && d.Backend.Form == relay.None {
 			return handover.ErrOpenRelay
 		}

@@ -33,23 +33,40 @@ func (h *house) figures() desk.Figures {
 	return f
 }
 
-// entries counts the allow list by who made its rows.
-func (h *house) entries() (n metrics.Entries) {
-	for e := range h.book.List().All() {
-		switch {
-		case e.Deny:
-			n.Denied++
-		case e.Source == whitelist.Operator:
-			n.Allowed++
-		case e.Source == whitelist.Local:
-			n.Local++
-		case e.Source == whitelist.Passed:
-			n.Passed++
-		case e.Source == whitelist.Trapped:
-			n.Trapped++
-		}
+// entries counts the allow list by who made its rows. A list never changes, so it
+// is counted once.
+func (h *house) entries() metrics.Entries {
+	list := h.book.List()
+	if c := h.counted.Load(); c != nil && c.list == list {
+		return c.entries
 	}
-	return n
+	c := &count{list: list}
+	for e := range list.All() {
+		c.add(e)
+	}
+	h.counted.Store(c)
+	return c.entries
+}
+
+// A count is how many rows of which kind a list has.
+type count struct {
+	list    *whitelist.List
+	entries metrics.Entries
+}
+
+func (c *count) add(e whitelist.Entry) {
+	switch {
+	case e.Deny:
+		c.entries.Denied++
+	case e.Source == whitelist.Operator:
+		c.entries.Allowed++
+	case e.Source == whitelist.Local:
+		c.entries.Local++
+	case e.Source == whitelist.Passed:
+		c.entries.Passed++
+	case e.Source == whitelist.Trapped:
+		c.entries.Trapped++
+	}
 }
 
 // health says what keeps moggyd from its work: its backends, and its store.

@@ -40,6 +40,7 @@ type house struct {
 	server  *proxy.Server
 	started time.Time
 	asked   atomic.Pointer[desk.Settings] // as the operator's tool is told them
+	counted atomic.Pointer[count]         // the allow list, when it was last counted
 
 	wait  sync.WaitGroup
 	undo  []func() error // last opened, first closed

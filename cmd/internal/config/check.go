@@ -27,8 +27,8 @@ func check(s *sheet, c *Config, mode fs.FileMode) {
 	k.dnsbl()
 	k.classes()
 	k.admin()
-	if c.Journal.Size < megabyte {
-		k.fault("journal.size", `is less than a megabyte; write size = "256MB"`)
+	if c.Journal.Size < 4*megabyte {
+		k.fault("journal.size", `is less than 4MB; write size = "256MB"`)
 	}
 }
 
