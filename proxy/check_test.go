@@ -21,7 +21,7 @@ import (
 // client when the other has one as well.
 func TestCheckAsksAllBackendsAtOnce(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
-	j, err := journal.Open(journal.Options{Dir: t.TempDir(), Size: 1 << 20, Log: log})
+	j, err := journal.Open(journal.Options{Dir: t.TempDir(), Size: 8 << 20, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
