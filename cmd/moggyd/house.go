@@ -50,8 +50,8 @@ type house struct {
 
 // open builds the house, one straight line from the configuration to a server
 // that is ready to serve. What was opened before an error is closed again.
-func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (h *house, err error) {
-	h = &house{cfg: cfg, log: log, started: time.Now()}
+func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *house, err error) {
+	h := &house{cfg: cfg, log: log, started: time.Now()}
 	defer func() {
 		if err != nil {
 			h.close()
