@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"net"
 	"time"
 
@@ -29,6 +30,9 @@ func (d *door) carry(conn net.Conn, g *guest, f *verdict.Facts, v *verdict.Verdi
 }
 
 func (d *door) connect(g *guest) (net.Conn, []byte, error) {
+	if err := d.state().fault; errors.Is(err, handover.ErrMisread) {
+		return nil, nil, err
+	}
 	ctx, cancel := context.WithTimeout(d.carrying, handOverTimeout)
 	defer cancel()
 	return handover.Connect(ctx, d.Backend, d.handover(), g.peer, g.local)

@@ -20,8 +20,9 @@ type Offer struct {
 }
 
 // Ask asks the backend in our own name what it offers, which also shows that it is
-// well. A *Refused says that it is there and does not want to speak with us; any other
-// error, that it could not be reached or understood in time.
+// well. A *Refused says that it is there and does not want to speak with us; an error that
+// wraps ErrMisread, that it takes the PROXY header for commands; any other, that it could
+// not be reached or understood in time.
 func Ask(ctx context.Context, b relay.Backend, o Options) (Offer, error) {
 	s, err := dialLocal(ctx, b, o)
 	if err != nil {
@@ -30,9 +31,9 @@ func Ask(ctx context.Context, b relay.Backend, o Options) (Offer, error) {
 	defer s.abandon()
 	greeting, err := s.expect(Greeting, "")
 	if err != nil {
-		return Offer{}, fmt.Errorf("ask backend %s: %w", b.Address, err)
+		return Offer{}, fmt.Errorf("ask backend %s: %w; %s", b.Address, err, ungreeted(b.Form))
 	}
-	hello, err := s.expect(EHLO, "EHLO "+s.o.Hostname)
+	hello, err := s.hello(b.Form, "EHLO "+s.o.Hostname)
 	if err != nil {
 		return Offer{}, fmt.Errorf("ask backend %s: %w", b.Address, err)
 	}

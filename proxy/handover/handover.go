@@ -42,7 +42,8 @@ type Opened struct {
 // already, and then a RCPT for rcpt. The answer to the last is not judged here, be it
 // 250, 550 or 421.
 //
-// The error is a *Refused if the backend answered an earlier step with other than 2yz.
+// The error is a *Refused if the backend answered an earlier step with other than 2yz,
+// and wraps ErrMisread if that was no answer to EHLO but to the PROXY header.
 // Any other error says that the backend could not be reached or understood in time, or
 // that ctx was done. After an error there is nothing to close.
 func Open(ctx context.Context, b relay.Backend, o Options, peer, local netip.AddrPort, e dialogue.Envelope, rcpt dialogue.Path) (*Opened, error) {
@@ -66,7 +67,7 @@ func (s *session) open(form relay.Form, peer netip.AddrPort, e dialogue.Envelope
 	if err := s.greet(form, peer); err != nil {
 		return nil, err
 	}
-	if err := s.replay(e); err != nil {
+	if err := s.replay(form, e); err != nil {
 		return nil, err
 	}
 	reply, err := s.ask("RCPT TO:" + rcpt.Command())
@@ -81,8 +82,8 @@ func (s *session) open(form relay.Form, peer netip.AddrPort, e dialogue.Envelope
 }
 
 // replay says what the peer has said.
-func (s *session) replay(e dialogue.Envelope) error {
-	if _, err := s.expect(EHLO, e.Verb+" "+e.Helo); err != nil {
+func (s *session) replay(form relay.Form, e dialogue.Envelope) error {
+	if _, err := s.hello(form, e.Verb+" "+e.Helo); err != nil {
 		return err
 	}
 	if _, err := s.expect(Mail, "MAIL FROM:"+e.From.Command()); err != nil {

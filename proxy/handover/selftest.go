@@ -49,7 +49,7 @@ func (s *session) relays(form relay.Form, stranger netip.AddrPort) (bool, error)
 	if err := s.greet(form, stranger); err != nil {
 		return false, err
 	}
-	if _, err := s.expect(EHLO, "EHLO "+s.o.Hostname); err != nil {
+	if _, err := s.hello(form, "EHLO "+s.o.Hostname); err != nil {
 		return false, err
 	}
 	for _, command := range []string{"MAIL FROM:<>", "RCPT TO:" + testRecipient} {
