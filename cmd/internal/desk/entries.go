@@ -31,7 +31,7 @@ type EntryChange struct {
 	Entry    whitelist.Entry   `json:"entry"`              // that was put or taken away
 	Replaced *whitelist.Entry  `json:"replaced,omitempty"` // a person's entry of the same network
 	Inside   []whitelist.Entry `json:"inside,omitempty"`   // entries around it; it decides, being longer or a person's
-	Holds    []whitelist.Entry `json:"holds,omitempty"`    // persons' entries within it, which decide for theirs
+	Holds    []whitelist.Entry `json:"holds,omitempty"`    // entries within it; persons' decide for theirs, being longer
 	Before   Standing          `json:"before"`             // of the first address
 	Now      Standing          `json:"now"`                // the same, afterwards
 	Open     int               `json:"open"`               // connections from the network that are open
@@ -112,7 +112,7 @@ func (l *Local) change(net netip.Prefix) EntryChange {
 			c.Replaced = &e
 		case e.Net.Bits() <= net.Bits():
 			c.Inside = append(c.Inside, e)
-		case said:
+		default:
 			c.Holds = append(c.Holds, e)
 		}
 	}

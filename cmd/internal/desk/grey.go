@@ -32,6 +32,7 @@ type Waiting struct {
 	Tries     uint32          `json:"tries"`
 	Passes    time.Time       `json:"passes"`  // a retry passes from here on
 	Expires   time.Time       `json:"expires"` // and until here
+	Known     bool            `json:"known"`   // its origin is known: it does not wait any more
 }
 
 // A KnownOrigin is an origin that passed before.
@@ -44,7 +45,7 @@ type KnownOrigin struct {
 
 // GreyList is what the greylist holds.
 type GreyList struct {
-	Waiting      []Waiting     `json:"waiting"` // the oldest first
+	Waiting      []Waiting     `json:"waiting"` // the newest so many, the oldest of them first
 	Origins      []KnownOrigin `json:"origins"` // by name
 	TotalWaiting int           `json:"total_waiting"`
 	TotalOrigins int           `json:"total_origins"`
@@ -53,36 +54,51 @@ type GreyList struct {
 // Grey implements Desk.
 func (l *Local) Grey(ctx context.Context, q GreyFilter) (GreyList, error) {
 	out := GreyList{Waiting: []Waiting{}, Origins: []KnownOrigin{}}
+	known, err := l.origins(ctx, q, &out)
+	if err != nil {
+		return GreyList{}, err
+	}
 	for r, err := range l.Judge.Greylist.Triplets(ctx, l.now()) {
 		if err != nil {
 			return GreyList{}, err
 		}
-		if q.triplet(r) {
-			if out.TotalWaiting++; out.TotalWaiting <= rows(q.Limit) {
-				out.Waiting = append(out.Waiting, l.waiting(r))
-			}
+		if !q.triplet(r) {
+			continue
 		}
-	}
-	for r, err := range l.Judge.Greylist.Origins(ctx, l.now()) {
-		if err != nil {
-			return GreyList{}, err
-		}
-		if q.origin(r) {
-			if out.TotalOrigins++; out.TotalOrigins <= rows(q.Limit) {
-				out.Origins = append(out.Origins, l.origin(r))
-			}
+		if out.TotalWaiting++; out.TotalWaiting <= MaxRows {
+			out.Waiting = append(out.Waiting, l.waiting(r, known[r.Origin.Key()]))
 		}
 	}
 	slices.SortStableFunc(out.Waiting, func(a, b Waiting) int { return a.First.Compare(b.First) })
-	slices.SortStableFunc(out.Origins, func(a, b KnownOrigin) int { return strings.Compare(a.Name, b.Name) })
+	out.Waiting = out.Waiting[max(0, len(out.Waiting)-rows(q.Limit)):]
 	return out, nil
 }
 
-func (l *Local) waiting(r greylist.Row) Waiting {
+// origins adds the known origins that are meant, and returns the keys of all.
+func (l *Local) origins(ctx context.Context, q GreyFilter, out *GreyList) (map[greylist.Key]bool, error) {
+	known := make(map[greylist.Key]bool)
+	for r, err := range l.Judge.Greylist.Origins(ctx, l.now()) {
+		if err != nil {
+			return nil, err
+		}
+		known[r.Key()] = true
+		if !q.origin(r) {
+			continue
+		}
+		if out.TotalOrigins++; out.TotalOrigins <= MaxRows {
+			out.Origins = append(out.Origins, l.origin(r))
+		}
+	}
+	slices.SortStableFunc(out.Origins, func(a, b KnownOrigin) int { return strings.Compare(a.Name, b.Name) })
+	out.Origins = out.Origins[:min(len(out.Origins), rows(q.Limit))]
+	return known, nil
+}
+
+func (l *Local) waiting(r greylist.Row, known bool) Waiting {
 	t := l.Judge.Timers.Load()
 	return Waiting{Origin: r.Origin, Sender: r.Sender, Recipient: r.Recipient, Peer: r.Peer,
 		First: r.First.UTC(), Last: r.Last.UTC(), Tries: r.Tries,
-		Passes: r.First.Add(t.PassFor(r.Origin)).UTC(), Expires: r.State.Expires(*t).UTC()}
+		Passes: r.First.Add(t.PassFor(r.Origin)).UTC(), Expires: r.State.Expires(*t).UTC(), Known: known}
 }
 
 func (l *Local) origin(r greylist.OriginRow) KnownOrigin {

@@ -40,8 +40,8 @@ func (l *Local) Entries(_ context.Context, q EntryFilter) (EntryList, error) {
 }
 
 func (q *EntryFilter) wants(e whitelist.Entry) bool {
-	bad := e.Deny || e.Source == whitelist.Trapped
-	return bad == q.Deny && (!q.Net.IsValid() || q.Net.Overlaps(e.Net))
+	return (e.Deny || e.Source == whitelist.Trapped) == q.Deny && (q.Deny || e.Class.Known()) &&
+		(!q.Net.IsValid() || q.Net.Overlaps(e.Net))
 }
 
 func learned(e whitelist.Entry) bool { return !e.Source.Said() && e.Source != whitelist.Local }

@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 	"net/netip"
+	"slices"
 
 	"moggy/greylist"
 	"moggy/whitelist"
@@ -52,18 +53,17 @@ func (l *Local) pardonNet(net netip.Prefix) Pardoned {
 // pardonSender makes the origins known that a sender's mail waits for.
 func (l *Local) pardonSender(ctx context.Context, sender string) (Pardoned, error) {
 	out := Pardoned{Forgot: []whitelist.Entry{}, Passes: []greylist.Origin{}}
-	seen := make(map[greylist.Key]bool)
-	for r, err := range l.Judge.Greylist.Triplets(ctx, l.now()) {
-		if err != nil {
-			return Pardoned{}, err
-		}
-		if !names(sender, r.Sender) {
+	waiting, err := l.Grey(ctx, GreyFilter{Mailbox: sender})
+	if err != nil {
+		return Pardoned{}, err
+	}
+	for _, w := range waiting.Waiting {
+		if w.Known || !names(sender, w.Sender) {
 			continue
 		}
 		out.Waiting++
-		if key := r.Origin.Key(); !seen[key] && len(out.Passes) < MaxRows {
-			seen[key] = true
-			out.Passes = append(out.Passes, r.Origin)
+		if !slices.Contains(out.Passes, w.Origin) {
+			out.Passes = append(out.Passes, w.Origin)
 		}
 	}
 	for _, o := range out.Passes {

@@ -1,9 +1,9 @@
 package desk
 
 import (
-	"net/url"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"moggy/cmd/internal/config"
 	"moggy/greylist"
@@ -56,12 +56,11 @@ func TimersOf(c *config.Config) greylist.Timers {
 
 // storeName is a store's URL without user and password.
 func storeName(text string) string {
-	u, err := url.Parse(text)
-	if err != nil {
-		return "(an address that cannot be read)"
+	scheme, rest, ok := strings.Cut(text, "://")
+	if !ok {
+		return text
 	}
-	u.User = nil
-	return u.String()
+	return scheme + "://" + rest[strings.LastIndexByte(rest, '@')+1:]
 }
 
 // The names of what lies in a state directory.

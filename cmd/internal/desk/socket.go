@@ -35,12 +35,18 @@ func Dial(ctx context.Context, path string) (net.Conn, error) {
 // has 104 bytes on the BSDs, the last one zero).
 const maxPath = 103
 
+// draftName is at least what the name of a draft has more than the final one.
+const draftName = "/.s4294967295/s"
+
 // Listen makes the daemon's socket, for its owner alone. A socket that nobody
 // answers on is replaced.
 //
 // It is made in a directory that nobody else can enter, and moved when its mode
 // is right: there is no moment in which others could connect, whatever the umask.
 func Listen(path string) (net.Listener, error) {
+	if n := len(path) + len(draftName); n > maxPath {
+		return nil, fmt.Errorf("making the control socket: %s is too long by %d bytes; choose a shorter state_dir", path, n-maxPath)
+	}
 	conn, err := Dial(context.Background(), path)
 	if err == nil {
 		conn.Close()
@@ -62,9 +68,6 @@ func Listen(path string) (net.Listener, error) {
 }
 
 func listenIn(draft, path string) (net.Listener, error) {
-	if n := max(len(draft), len(path)); n > maxPath {
-		return nil, fmt.Errorf("a name of %d bytes, at most %d are possible; choose a shorter state_dir", n, maxPath)
-	}
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: draft, Net: "unix"})
 	if err != nil {
 		return nil, err

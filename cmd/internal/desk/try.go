@@ -75,8 +75,11 @@ func (l *Local) Try(ctx context.Context, q Question) (Trial, error) {
 	v := l.connect(&f, &policy)
 	out := Trial{Addr: f.Peer.Addr(), Listener: door, Standing: standingOf(f.Standing),
 		Connect: decisionOf(&f, &v), Passes: passes(&v), Do: remedy(&v, &f)}
-	if a := v.Action; a == verdict.Talk || a == verdict.Hold {
+	switch {
+	case q.Mail != nil && (v.Action == verdict.Talk || v.Action == verdict.Hold):
 		l.mail(ctx, &out, q.Mail, &f, &policy)
+	case v.Action == verdict.Talk:
+		l.anyMail(ctx, &out, &f)
 	}
 	return out, nil
 }
@@ -105,14 +108,8 @@ func (l *Local) connect(f *verdict.Facts, p *verdict.Policy) verdict.Verdict {
 	return verdict.Decide(f, p)
 }
 
-// mail adds what would become of a mail. Where none is named it says whether
-// any would pass, because its origin is known.
+// mail adds what would become of a mail.
 func (l *Local) mail(ctx context.Context, out *Trial, m *Mail, f *verdict.Facts, p *verdict.Policy) {
-	if m == nil {
-		out.Grey = l.originOf(ctx, f)
-		out.Passes = out.Passes || out.Connect.Action == verdict.Talk && out.Grey.Outcome == greylist.OriginKnown
-		return
-	}
 	f.Sender = dialogue.Path{Text: m.From}.Mailbox()
 	f.Recipient = dialogue.Path{Text: m.To}.Mailbox()
 	v := l.Judge.Recipient(ctx, f, p, l.Judge.Greylist.Peek, l.now())
@@ -120,6 +117,14 @@ func (l *Local) mail(ctx context.Context, out *Trial, m *Mail, f *verdict.Facts,
 	out.Recipient, out.Passes, out.Do = &d, passes(&v), remedy(&v, f)
 	if f.Origin.Name != "" {
 		out.Grey = greyOf(f.Origin, f.Grey)
+	}
+}
+
+// anyMail adds whether any mail would pass, because its origin is known.
+func (l *Local) anyMail(ctx context.Context, out *Trial, f *verdict.Facts) {
+	out.Grey = l.originOf(ctx, f)
+	if out.Grey.Outcome == greylist.OriginKnown {
+		out.Passes, out.Do = true, verdict.RemedyFor("origin-known", out.Addr.String())
 	}
 }
 
@@ -159,7 +164,7 @@ func passes(v *verdict.Verdict) bool {
 func remedy(v *verdict.Verdict, f *verdict.Facts) string {
 	s := f.Standing
 	switch {
-	case s.Evidence == whitelist.Local:
+	case s.Evidence == whitelist.Local && s.Class.Known():
 		return "" // only the configuration can
 	case s.Deny && !s.Entry.Net.IsSingleIP():
 		return "moggy allow add " + f.Peer.Addr().String() + " --note WHY"
