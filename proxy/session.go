@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -94,8 +95,13 @@ func (s *session) Greet() tarpit.Say {
 	return tarpit.Say{Text: s.talk.Greeting().Append(nil), Slow: slow}
 }
 
-// Early implements tarpit.Talker.
-func (s *session) Early() { s.early, s.f.Early = true, true }
+// Early implements tarpit.Talker. The verdict stands; the log says at once what
+// the peer's records will say when there are any.
+func (s *session) Early() {
+	s.early, s.f.Early = true, true
+	r := journal.Decided(time.Now(), &s.f, &s.v)
+	s.log.LogAttrs(context.Background(), slog.LevelInfo, "early", r.LogAttrs()...)
+}
 
 // Hear implements tarpit.Talker.
 func (s *session) Hear(in []byte) (int, tarpit.Say) {
