@@ -101,6 +101,9 @@ func Open(o Options) (*Store, error) {
 	return s, nil
 }
 
+// leastSize is less than any file of bbolt's has, in bytes: it makes four pages.
+const leastSize = 4 * 4096
+
 // openFile opens the file, checks what can be checked without reading it all,
 // and reads the meta table.
 func (s *Store) openFile() error {
@@ -108,8 +111,11 @@ func (s *Store) openFile() error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	_, err := os.Stat(s.o.Path)
+	info, err := os.Stat(s.o.Path)
 	fresh := errors.Is(err, os.ErrNotExist)
+	if err == nil && info.Mode().IsRegular() && 0 < info.Size() && info.Size() < leastSize {
+		return fmt.Errorf("%w: %d bytes", ErrDamaged, info.Size())
+	}
 	if err := s.openBolt(); err != nil {
 		s.closeFile()
 		return err

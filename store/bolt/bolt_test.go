@@ -182,6 +182,24 @@ func whole(t *testing.T) []byte {
 	return content
 }
 
+// TestCutFiles: wherever a copy ended early, it is noticed before it is read.
+func TestCutFiles(t *testing.T) {
+	content, page := whole(t), os.Getpagesize()
+	path := filepath.Join(t.TempDir(), "moggy.db")
+	must(t, os.WriteFile(path, content, 0o600))
+	s := openAt(t, Options{Path: path})
+	var used int64
+	must(t, s.view(func(tx *bbolt.Tx) error { used = tx.Size(); return nil }))
+	must(t, s.Close())
+	for n := page; n < int(used); n += page {
+		must(t, os.WriteFile(path, content[:n], 0o600))
+		if s, err := Open(Options{Path: path}); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("%d of %d pages: %v, %v", n/page, int(used)/page, s, err)
+		}
+		path = filepath.Join(t.TempDir(), "moggy.db")
+	}
+}
+
 func TestNewerFormatIsRefused(t *testing.T) {
 	s := fresh(t, Options{})
 	s.writing.Lock()

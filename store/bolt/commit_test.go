@@ -143,6 +143,35 @@ func TestCountsAfterFailure(t *testing.T) {
 	}
 }
 
+// What happens during a commit that fails is newer than what it tried to write.
+func TestNewsDuringAFailedCommit(t *testing.T) {
+	s := fresh(t, Options{})
+	e := entry("192.0.2.7/32")
+	e.Source = whitelist.Passed
+	try(t, s, nth(0, epoch()))
+	s.LearnEntries(e)
+	s.fsync = func(*os.File) error {
+		if r := try(t, s, nth(0, epoch())); r.Tries != 2 {
+			t.Errorf("during the commit: %+v", r)
+		}
+		s.ForgetEntries(e.Net)
+		return errors.New("no such luck")
+	}
+	if s.Sync() == nil {
+		t.Error("no error")
+	}
+	s.fsync = syncFile
+	for range 2 {
+		if r, _ := s.Peek(context.Background(), nth(0, epoch())); r.Tries != 3 {
+			t.Errorf("afterwards: %+v", r)
+		}
+		if len(nets(t, s)) != 0 {
+			t.Error("an entry came back")
+		}
+		must(t, s.Sync())
+	}
+}
+
 func TestPendingIsBounded(t *testing.T) {
 	ctx := context.Background()
 	s := fresh(t, Options{Pending: 10})

@@ -120,9 +120,6 @@ func (s *Store) use(key string, at time.Time) {
 // withUse is a person's entry with a later time of use; false if there is none,
 // or it is not later.
 func withUse(row []byte, used int64) ([]byte, bool) {
-	if row == nil {
-		return nil, false
-	}
 	e, ok := decodeEntry(row, func(b []byte) string { return string(b) })
 	if !ok || e.Used.UnixMilli() >= used {
 		return nil, false

@@ -184,6 +184,10 @@ func timesOfUse(t *testing.T, s Subject) {
 	want(t, s, e, other) // never earlier
 	settle(t, s)
 	want(t, s, e, other)
+	s.LearnEntries(used)
+	want(t, s, e, other)
+	settle(t, s)
+	want(t, s, e, other) // nor than the one kept
 
 	used.Used = epoch().Add(2 * time.Hour)
 	s.LearnEntries(used)
