@@ -1,9 +1,9 @@
 #!/bin/sh
-# install.sh: fetches the mail programs that the end-to-end tests run, on Debian, as root.
+# install.sh: fetches the mail programs and name servers that the end-to-end tests run, on Debian, as root.
 #
-# Postfix and swaks are installed, and Postfix is not started. Debian's OpenSMTPD and Exim cannot be installed beside
-# Postfix: they and the libraries they miss are unpacked below $MOGGY_PEERS_CACHE (default: moggy-peers in the user's
-# cache directory). Nothing that is installed is removed or upgraded. Run it as often as you like.
+# Postfix, swaks, unbound and rbldnsd are installed, and none of them is started. Debian's OpenSMTPD and Exim cannot be
+# installed beside Postfix: they and the libraries they miss are unpacked below $MOGGY_PEERS_CACHE (default: moggy-peers
+# in the user's cache directory). Nothing that is installed is removed or upgraded. Run it as often as you like.
 set -eu
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 policy=/usr/sbin/policy-rc.d
@@ -22,11 +22,11 @@ leave() {
 
 install_programs() {
 	missing=
-	for package in postfix swaks libnet-ssleay-perl; do
+	for package in postfix swaks libnet-ssleay-perl unbound rbldnsd; do
 		dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"
 	done
 	[ -n "$missing" ] || return 0
-	# A test machine serves no mail: what is installed here must not start.
+	# A test machine serves no mail and no names: what is installed here must not start.
 	if ! [ -e "$policy" ]; then
 		made=yes
 		printf '#!/bin/sh\nexit 101\n' >"$policy"
@@ -79,5 +79,8 @@ mkdir -p "$cache"
 quietly apt-get update
 install_programs
 echo "postfix: $(postconf -dh mail_version)"
+for package in unbound rbldnsd; do
+	echo "$package: $(dpkg-query -W -f '${Version}' "$package")"
+done
 unpack opensmtpd opensmtpd
 unpack exim exim4-base exim4-daemon-heavy
