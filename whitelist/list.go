@@ -33,6 +33,7 @@ type row struct {
 	note    string
 	source  Source
 	deny    bool
+	bits    uint8 // of its network
 	added   int64
 	expires int64 // 0: never
 	renew   int64
@@ -87,19 +88,16 @@ func (l *List) Look(addr netip.Addr, now time.Time) Standing {
 	return Standing{Class: r.class, Deny: r.deny, Evidence: r.source, Entry: r.entry(net)}
 }
 
-// find returns the row that decides, nil if there is none in force.
+// find returns the row that decides and its network, nil if there is none in force.
 func (l *List) find(addr netip.Addr, now int64) (netip.Prefix, *row) {
 	addr = CanonicalAddr(addr)
-	host := netip.PrefixFrom(addr, addr.BitLen())
 	for _, t := range l.tiers {
-		net, r, ok := t.LookupPrefixLPM(host)
-		if !ok {
-			continue
+		r, ok := t.Lookup(addr)
+		if ok && !r.inForce(now) {
+			r = lookFurther(t, addr, now)
 		}
-		if r.inForce(now) {
-			return net, r
-		}
-		if net, r := lookFurther(t, host, now); r != nil {
+		if r != nil {
+			net, _ := addr.Prefix(int(r.bits))
 			return net, r
 		}
 	}
@@ -107,13 +105,13 @@ func (l *List) find(addr netip.Addr, now int64) (netip.Prefix, *row) {
 }
 
 // lookFurther is for the rare case that the longest prefix has expired.
-func lookFurther(t *bart.Table[*row], host netip.Prefix, now int64) (netip.Prefix, *row) {
-	for net, r := range t.Supernets(host) {
+func lookFurther(t *bart.Table[*row], addr netip.Addr, now int64) *row {
+	for _, r := range t.Supernets(netip.PrefixFrom(addr, addr.BitLen())) {
 		if r.inForce(now) {
-			return net, r
+			return r
 		}
 	}
-	return netip.Prefix{}, nil
+	return nil
 }
 
 // With returns a List that has e as well. An entry of a weaker source does not
@@ -187,7 +185,7 @@ func (l *List) rows() iter.Seq2[netip.Prefix, *row] {
 func tier(s Source) int { return min(s.rank(), tierLearned) }
 
 func newRow(e Entry) *row {
-	r := &row{class: e.Class, note: e.Note, source: e.Source, deny: e.Deny,
+	r := &row{class: e.Class, note: e.Note, source: e.Source, deny: e.Deny, bits: uint8(e.Net.Bits()),
 		added: seconds(e.Added), expires: seconds(e.Expires), renew: int64(e.Renew / time.Second)}
 	r.used.Store(seconds(e.Used))
 	r.flushed = seconds(e.Used)
