@@ -102,10 +102,16 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *house, 
 // linger is how long a peer that we hang up on may take to read our last word.
 const linger = 2 * time.Second
 
+// firstAsk is how long the start waits for backends that do not answer; they are
+// asked again later.
+const firstAsk = 3 * time.Second
+
 // serve lives until ctx ends. The desk and the admin page outlive the server, so
 // that an operator can watch it end.
 func (h *house) serve(ctx context.Context) error {
-	if err := h.server.Check(ctx); err != nil {
+	asked, cancel := context.WithTimeout(ctx, firstAsk)
+	defer cancel()
+	if err := h.server.Check(asked); err != nil {
 		return fmt.Errorf("%w; set forward = \"proxy-v2\" and let the backend read the PROXY header, or take moggy's address out of its networks", err)
 	}
 	around, stop := context.WithCancel(context.WithoutCancel(ctx))
