@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"moggy/cmd/internal/desk"
+)
+
+func (t *tool) statusVerb() *cli.Command {
+	return &cli.Command{Name: "status", Usage: "does moggyd run, and does all it needs work?", Action: t.showStatus}
+}
+
+func (t *tool) showStatus(c *cli.Context) error {
+	var s desk.Status
+	err := t.ask(c.Context, func(ctx context.Context, d desk.Desk) (err error) {
+		s, err = d.Status(ctx, desk.StatusFilter{})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if t.json {
+		err = t.writeJSON(s)
+	} else {
+		t.tellStatus(s)
+	}
+	if err == nil && !s.Ready {
+		return errNo
+	}
+	return err
+}
+
+func (t *tool) tellStatus(s desk.Status) {
+	t.say("%s  %s", t.paint(bold, printable(s.Hostname)), t.headline(s))
+	tab := newTable("", "")
+	tab.indent = "  "
+	for _, l := range s.Listeners {
+		tab.row("listener", t.listenerText(s, l))
+	}
+	tab.row("open", openText(s))
+	tab.row("greylist", fmt.Sprintf("%s, %s", count(int(s.Figures.Triplets), "deferred mail"), count(int(s.Figures.Origins), "known origin")))
+	l := s.Lists
+	tab.row("lists", fmt.Sprintf("%d allowed, %d denied, %s, %d passed, %d listed, %s",
+		l.Allow, l.Deny, count(l.Local, "local network"), l.Passed, l.Listed, count(l.Traps, "trap")))
+	tab.row("store", t.storeText(s))
+	journal := fmt.Sprintf("%s, %s in %s", printable(s.Journal.Dir), size(s.Journal.Bytes), count(s.Journal.Files, "file"))
+	if n := s.Figures.JournalDropped; n > 0 {
+		journal += t.paint(red, fmt.Sprintf(", %s lost", count(int(n), "record")))
+	}
+	tab.row("journal", journal)
+	for _, note := range s.Figures.Notes {
+		tab.row("note", printable(note))
+	}
+	tab.write(t.out)
+}
+
+func (t *tool) headline(s desk.Status) string {
+	switch {
+	case !s.Daemon:
+		return t.paint(red, "moggyd is not running") + "; start it with your service manager, or type: moggyd -c FILE"
+	case s.Mode == "observe":
+		return fmt.Sprintf("moggyd %sruns since %s, %s", versionText(s), t.since(s), t.paint(yellow, "mode observe: judges, and lets everybody through"))
+	}
+	return fmt.Sprintf("moggyd %sruns since %s, mode %s", versionText(s), t.since(s), s.Mode)
+}
+
+func versionText(s desk.Status) string {
+	if s.Figures.Version == "" {
+		return ""
+	}
+	return printable(s.Figures.Version) + " "
+}
+
+func (t *tool) since(s desk.Status) string {
+	at := s.Figures.Since
+	if at.IsZero() {
+		return "an unknown time"
+	}
+	return fmt.Sprintf("%s (%s)", t.clock(at), span(t.now().Sub(at)))
+}
+
+func (t *tool) listenerText(s desk.Status, l desk.ListenerStatus) string {
+	text := fmt.Sprintf("%s %s -> %s (%s)", printable(l.Name), printable(l.Address), printable(l.Backend), l.Forward)
+	switch {
+	case l.Fault != "":
+		return text + " " + t.paint(red, "FAULT ") + printable(l.Fault)
+	case s.Daemon:
+		return text + " " + t.paint(green, "ok")
+	}
+	return text
+}
+
+// openText counts the open connections by what is done with them.
+func openText(s desk.Status) string {
+	if !s.Daemon {
+		return "-"
+	}
+	states := make([]string, 0, len(s.Open))
+	for state, n := range s.Open {
+		states = append(states, fmt.Sprintf("%s %d", state, n))
+	}
+	slices.Sort(states)
+	text := "nobody"
+	if len(states) > 0 {
+		text = strings.Join(states, ", ")
+	}
+	if f := s.Figures; f.Slots > 0 {
+		text += fmt.Sprintf("; strangers hold %d of %d slots", f.Held, f.Slots)
+	}
+	return text
+}
+
+func (t *tool) storeText(s desk.Status) string {
+	f := s.Figures
+	text := printable(s.Store)
+	if s.Store == "embedded" {
+		text += ", " + printable(desk.StorePath(s.StateDir))
+	}
+	if f.StoreFault != "" {
+		return text + " " + t.paint(red, "FAULT ") + printable(f.StoreFault)
+	}
+	if f.StoreDropped > 0 {
+		text += t.paint(yellow, fmt.Sprintf(", %d rows dropped for want of room", f.StoreDropped))
+	}
+	if f.StoreDamaged > 0 {
+		text += t.paint(yellow, fmt.Sprintf(", %d damaged rows", f.StoreDamaged))
+	}
+	return text
+}
