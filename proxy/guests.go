@@ -59,11 +59,11 @@ func (gs *guests) enter(g *guest, state guestState) {
 	gs.net[net][g] = struct{}{}
 }
 
-// become notes another state. Who is carried stays so to the end.
+// become notes another state of a guest that is here. Who is carried stays so.
 func (gs *guests) become(g *guest, state guestState) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	if g.state == carried {
+	if _, here := gs.all[g]; !here || g.state == carried {
 		return
 	}
 	gs.open(string(g.state), -1)
