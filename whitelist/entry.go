@@ -38,7 +38,7 @@ type Entry struct {
 	Class   Class         `json:"class,omitempty"`  // what the addresses are to us; empty when Deny
 	Source  Source        `json:"source"`           // who says so
 	Note    string        `json:"note,omitempty"`   // why, in a person's words; at most MaxNote bytes
-	Added   time.Time     `json:"added"`            //
+	Added   time.Time     `json:"added,omitzero"`   // zero: not by anybody, as local networks are
 	Expires time.Time     `json:"expires,omitzero"` // zero: never
 	Used    time.Time     `json:"used,omitzero"`    // zero: never
 	Renew   time.Duration `json:"renew,omitempty"`  // a use keeps the entry for this much longer
