@@ -81,6 +81,7 @@ func (t *tool) tellTries(tries []journal.Record) {
 // delay says how long a mail was delayed, and by whom.
 func (t *tool) delay(tries []journal.Record) string {
 	var first, last journal.Record
+	origins := make(map[string]bool)
 	for _, r := range tries {
 		if r.Event != journal.EventDecided {
 			continue
@@ -89,6 +90,7 @@ func (t *tool) delay(tries []journal.Record) string {
 			first = r
 		}
 		last = r
+		origins[r.Origin] = true
 		if r.Passed() {
 			break
 		}
@@ -98,7 +100,7 @@ func (t *tool) delay(tries []journal.Record) string {
 	case last.Passed() && took < time.Second:
 		return "no delay"
 	case last.Passed():
-		return "delay " + span(took) + blame(first) + "; the next mail from " + last.Origin + " waits 0s"
+		return "delay " + span(took) + blame(first, len(origins)) + "; the next mail from " + last.Origin + " waits 0s"
 	case last.Wait > 0:
 		return t.waits(last)
 	}
@@ -106,9 +108,12 @@ func (t *tool) delay(tries []journal.Record) string {
 }
 
 // blame divides a delay between moggy and the sender.
-func blame(first journal.Record) string {
-	if first.Wait == 0 {
+func blame(first journal.Record, origins int) string {
+	switch {
+	case first.Wait == 0:
 		return ""
+	case origins > 1:
+		return fmt.Sprintf(": it came from %d origins, and each has to wait by itself", origins)
 	}
 	return ": moggy asks for " + span(seconds(first.Wait)) + ", the rest is the sender's retry time"
 }
