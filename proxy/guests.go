@@ -71,6 +71,14 @@ func (gs *guests) become(g *guest, state guestState) {
 	g.state = state
 }
 
+// carryOn notes that a guest we talked to is carried from now on, and by which rule.
+func (gs *guests) carryOn(g *guest, rule string) {
+	gs.become(g, carried)
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	g.rule = rule
+}
+
 func (gs *guests) leave(g *guest) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()

@@ -66,7 +66,7 @@ func thenOf(code int) tarpit.Then {
 
 // carryOn carries a stranger that was handed over, until it ends.
 func (s *session) carryOn(l tarpit.Left) journal.End {
-	s.guests.become(s.guest, carried)
+	s.guests.carryOn(s.guest, s.v.Rule)
 	end := journal.End{Held: l.Held, Answer: s.opened.Reply.String()}
 	peer, ahead := l.Conn, 0
 	if s.Backend.Form == relay.XClient {
