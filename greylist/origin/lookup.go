@@ -48,14 +48,14 @@ func once[T any](ctx context.Context, l *lookup, known *map[string]answer[T], na
 		}
 		(*known)[name] = a
 	}
+	l.failed = l.failed || a.err != nil
 	switch {
+	case len(a.values) > 0:
+		return a.values, nil // a part of the answer too: what it misses matches nothing
 	case a.err != nil:
-		l.failed = true
 		return nil, &net.DNSError{Err: a.err.Error(), Name: name, IsTemporary: true, UnwrapErr: a.err}
-	case len(a.values) == 0:
-		return nil, notFound(name)
 	}
-	return a.values, nil
+	return nil, notFound(name)
 }
 
 func unlessDone[T any](ctx context.Context, name string, ask func(context.Context, string) ([]T, error)) ([]T, error) {

@@ -42,7 +42,8 @@ type Resolver interface {
 	// MX returns the mail hosts of name, the preferred first.
 	MX(ctx context.Context, name string) ([]string, error)
 
-	// IP returns the A and AAAA records of name.
+	// IP returns the A and AAAA records of name. Where only one of the two is
+	// known, it may return that with the error about the other.
 	IP(ctx context.Context, name string) ([]netip.Addr, error)
 
 	// PTR returns the names that the reverse zone has for addr.

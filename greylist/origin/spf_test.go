@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"moggy/greylist"
 )
 
 // TestSPF: only a pass that means something gives a name.
@@ -156,6 +158,28 @@ func TestAskable(t *testing.T) {
 			t.Errorf("%q is asked for as %q", name, got)
 		}
 	}
+}
+
+// TestPartialIP: a name server that fails at AAAA does not undo the A record.
+func TestPartialIP(t *testing.T) {
+	z := partial{spfZones("sender.example", "v=spf1 a:host.example -all").host("192.0.2.7", "host.example")}
+	for peer, want := range map[string]greylist.Origin{"192.0.2.7": domain("sender.example"), "192.0.2.8": network("192.0.2.0/24")} {
+		o, degraded := mustNew(t, z).Find(t.Context(), from(peer, "a@sender.example"))
+		if o != want || degraded == o.Named() {
+			t.Errorf("%s: %v, degraded %v, want %v", peer, o, degraded, want)
+		}
+	}
+	if name, ok, degraded := mustNew(t, z).Confirmed(t.Context(), netip.MustParseAddr("192.0.2.7")); name != "host.example" || !ok || degraded {
+		t.Errorf("%q %v %v", name, ok, degraded)
+	}
+}
+
+// partial knows A records only.
+type partial struct{ *zones }
+
+func (p partial) IP(ctx context.Context, name string) ([]netip.Addr, error) {
+	addrs, _ := p.zones.IP(ctx, name)
+	return addrs, errBroken
 }
 
 // TestLookupBad: addresses that are none, from a resolver that should know better.
