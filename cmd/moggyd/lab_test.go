@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -112,7 +113,7 @@ type process struct {
 }
 
 // start starts a program that runs beside the test; all it says goes into the
-// file log. After the test it is asked to end, and must do so without an error.
+// file log. After the test it is asked to end.
 func start(t *testing.T, name, log string, cmd *exec.Cmd) *process {
 	t.Helper()
 	out, err := os.Create(log)
@@ -143,24 +144,40 @@ func (p *process) stop() {
 	if !impatient.Stop() {
 		p.t.Errorf("%s did not end within %v", p.name, patience)
 	}
-	if p.t.Failed() {
-		p.t.Logf("the last words of %s:\n%s", p.name, p.lastWords())
-	}
 }
 
 // lastWords is the end of the log.
-func (p *process) lastWords() string {
+func (p *process) lastWords() string { return tail(p.said()) }
+
+// linesOf are the last lines of the log that are about a peer.
+func (p *process) linesOf(src string) string {
+	var lines []byte
+	for line := range bytes.Lines(p.said()) {
+		if bytes.Contains(line, []byte(" src="+src+" ")) {
+			lines = append(lines, line...)
+		}
+	}
+	return tail(lines)
+}
+
+// said is the log.
+func (p *process) said() []byte {
 	text, err := os.ReadFile(p.log)
 	if err != nil {
-		return err.Error()
+		return []byte(err.Error())
 	}
-	return string(text[max(0, len(text)-4000):])
+	return text
 }
+
+// tail is as much of a log's end as a person reads.
+func tail(log []byte) string { return string(log[max(0, len(log)-2000):]) }
 
 // until waits until done says true; what says what is waited for.
 func (p *process) until(what string, done func() bool) {
 	p.t.Helper()
-	err := peers.Poll(p.t.Context(), func() bool { return p.ended() || done() })
+	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
+	defer cancel()
+	err := peers.Poll(ctx, func() bool { return p.ended() || done() })
 	if err != nil || p.ended() {
 		p.t.Fatalf("%s: %s: %v; it said:\n%s", p.name, what, err, p.lastWords())
 	}
@@ -178,31 +195,43 @@ func (p *process) ended() bool {
 // says waits until the log has a line with text.
 func (p *process) says(text string) {
 	p.t.Helper()
-	p.until("waiting for "+text, func() bool {
-		said, err := os.ReadFile(p.log)
-		return err == nil && strings.Contains(string(said), text)
-	})
+	p.until("waiting for "+text, func() bool { return bytes.Contains(p.said(), []byte(text)) })
 }
 
-// buildMoggyd builds the daemon and returns its path.
-func buildMoggyd(t *testing.T) string {
+// build builds programs of ours, moggyd or moggy, and returns the directory that
+// they are in.
+func build(t *testing.T, programs ...string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "moggyd")
-	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
-		t.Fatalf("building moggyd: %v\n%s", err, out)
+	dir := t.TempDir()
+	argv := []string{"build", "-o", dir}
+	for _, p := range programs {
+		argv = append(argv, "moggy/cmd/"+p)
 	}
-	return path
+	if out, err := exec.Command("go", argv...).CombinedOutput(); err != nil {
+		t.Fatalf("building %v: %v\n%s", programs, err, out)
+	}
+	return dir
 }
+
+// configFile is what startMoggyd calls the configuration in its directory.
+const configFile = "moggy.toml"
 
 // startMoggyd starts the daemon with a configuration and waits until it is ready.
-// wrap makes the command; it is lab.command, or exec.Command.
+// Command is lab.command, or its like outside a lab. Asked to end, the daemon must
+// do so without an error.
 func startMoggyd(t *testing.T, dir, config string, command func(argv ...string) *exec.Cmd, binary string) *process {
 	t.Helper()
-	file := filepath.Join(dir, "moggy.toml")
+	file := filepath.Join(dir, configFile)
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := start(t, "moggyd", filepath.Join(dir, "moggyd.log"), command(binary, "-c", file))
+	var p *process
+	t.Cleanup(func() { // after it was stopped
+		if p != nil && p.err != nil {
+			t.Errorf("moggyd ended with %v", p.err)
+		}
+	})
+	p = start(t, "moggyd", filepath.Join(dir, "moggyd.log"), command(binary, "-c", file))
 	p.says(`msg="moggyd is ready"`)
 	return p
 }
