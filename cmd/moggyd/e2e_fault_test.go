@@ -29,6 +29,21 @@ func backendDown(t *testing.T, p programs) {
 	d.waitMetric(`moggy_backend_up{listener="smtp"}`, "1")
 }
 
+// backendLater starts after moggyd, which says so, defers strangers meanwhile and finds it by itself.
+func backendLater(t *testing.T, p programs) {
+	b := peers.PostfixBackend(t, peers.PostfixOptions{})
+	b.Stop()
+	d := p.start(t, conf{Backend: b.Proxy})
+	d.waitLog(`no mail gets through yet: the backend cannot be used.*connection refused`)
+	d.answers("127.9.9.9", from, to, 451)
+	d.answers("127.0.0.1", from, to, 421)
+	b.Start()
+	d.waitLog(`the backend answers.*CHUNKING`)
+	d.answers("127.0.0.1", from, to, 0)
+	d.mature()
+	d.answers("127.9.9.9", from, to, 0)
+}
+
 func restart(t *testing.T, p programs) { survives(t, p, syscall.SIGTERM) }
 
 func killed(t *testing.T, p programs) { survives(t, p, syscall.SIGKILL) }

@@ -1,10 +1,12 @@
 package main_test
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -55,13 +57,23 @@ func (w way) firstMail() {
 	w.t.Helper()
 	m := peers.Awkward(from, to)
 	w.from.Send(from, to, m.Raw)
-	w.from.WaitLog(w.t.Context(), regexp.MustCompile(`451 4\.7\.0 Greylisted, please try again later \(ref \w{6}\)`))
+	refusal := w.from.WaitLog(w.t.Context(), regexp.MustCompile(`451 4\.7\.0 Greylisted, please try again later \(ref \w{6}\)`))
+	w.explained(refusal)
 	w.mature()
 	w.from.Retry()
 	w.arrives(m, 1)
 	w.inOneConnection()
 	w.to.WaitLog(w.t.Context(), regexp.MustCompile(w.sees))
 	w.from.WaitEmpty(w.t.Context())
+}
+
+// explained wants moggy to know of a refusal by the ref in it.
+func (d *daemon) explained(refusal string) {
+	d.t.Helper()
+	_, ref, _ := strings.Cut(refusal, "(ref ")
+	if why := d.tool("why", ref[:6]); !strings.Contains(why, "first-seen") || !strings.Contains(why, from) {
+		d.t.Errorf("moggy why %s says:\n%s", ref[:6], why)
+	}
 }
 
 // arrives wants the nth message of the backend, and no other, to be m.
@@ -160,21 +172,22 @@ func known(t *testing.T, p programs) {
 	for _, forward := range []string{"proxy-v1", "proxy-v2", "xclient"} {
 		d := p.start(t, conf{Backend: port(b, forward), Forward: forward, Own: "127.8.0.0/16"})
 		w := way{daemon: d, to: b}
-		w.crowd("127.0.0.1", 1)
-		w.crowd("127.8.8.8", 50)
+		w.crowd("127.0.0.1", 1, 8<<20)
+		w.crowd("127.8.8.8", 50, 0)
 		d.noHarm()
 	}
 	b.WaitLog(t.Context(), regexp.MustCompile(`client=unknown\[127\.8\.8\.8\]`))
 }
 
-// crowd sends n messages from the address at the same time, and wants each to arrive as it is.
-func (w way) crowd(source string, n int) {
+// crowd sends n messages of at least so many bytes from the address at the same time, and wants each to arrive as it is.
+func (w way) crowd(source string, n, size int) {
 	w.t.Helper()
 	have := len(w.to.Messages())
 	sent, errs := make([]peers.Message, n), make([]error, n)
 	var sending sync.WaitGroup
 	for i := range n {
 		sent[i] = peers.Awkward(from, to)
+		sent[i].Raw = append(sent[i].Raw, bytes.Repeat([]byte("as long as it takes\r\n"), size/21)...)
 		call := peers.Call{Addr: w.Mail, Source: netip.MustParseAddr(source)}
 		sending.Go(func() { errs[i] = call.Send(w.t.Context(), from, to, sent[i].Raw) })
 	}

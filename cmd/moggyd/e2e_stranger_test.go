@@ -77,6 +77,38 @@ func bounce(t *testing.T, p programs) {
 	}
 }
 
+// bounceForTwo has promised one recipient already when another matures: the backend hears of both.
+func bounceForTwo(t *testing.T, p programs) {
+	b := peers.OpenSMTPDBackend(t)
+	d := p.start(t, conf{Backend: b.Proxy})
+	d.answers("127.5.5.6", "", to, 451)
+	d.mature()
+	c := d.call("127.5.5.6")
+	c.hear(220)
+	c.say("EHLO caller.test", 250)
+	c.say("MAIL FROM:<>", 250)
+	c.say("RCPT TO:<e@"+peers.Domain+">", 250)
+	d.decided("null-sender")
+	c.say("RCPT TO:<"+to+">", 250)
+	c.data()
+	if n := len(b.WaitMessages(t.Context(), 2)); n != 2 {
+		t.Errorf("%d copies were delivered, not one for each of two", n)
+	}
+}
+
+// threeRecipients of one mail, one of whom the backend refuses: that one alone is sent back, at the first valid retry.
+func threeRecipients(t *testing.T, p programs) {
+	peers.Need(t, "swaks")
+	b := peers.PostfixBackend(t, peers.PostfixOptions{})
+	d := p.start(t, conf{Backend: b.Proxy})
+	all := to + "," + peers.Nobody + ",e@" + peers.Domain
+	d.swaks(swaksNoRecipient, `(?s)451 4\.7\.0 .*451 4\.7\.0 .*451 4\.7\.0 `, "--pipeline", "--from", from, "--to", all)
+	d.mature()
+	d.swaks(swaksOK, `(?s)250 2\.1\.5 .*550 5\.1\.1 .*250 2\.1\.5 `, "--pipeline", "--from", from, "--to", all)
+	d.inOneConnection()
+	b.WaitMessages(t.Context(), 2)
+}
+
 // bots do not come back, or do not wait for the banner: nothing of them reaches the backend.
 func bots(t *testing.T, p programs) {
 	b := peers.PostfixBackend(t, peers.PostfixOptions{})
