@@ -325,8 +325,8 @@ class Player:
         self.a, self.P, self.corpus = a, P, corpus
         h, _, p = a.target.rpartition(":"); self.dst = (h.strip("[]"), int(p))
         self.addr = Addresses(P, a.seed); self.run_id = "%06x" % random.randrange(1 << 24)
-    def dest(self, port):
-        if not port or port == "smtp": return self.dst
+    def dest(self, port, src=""):
+        if not port or port == "smtp": return self.dest("smtp6") if ":" in src and ":" not in self.dst[0] else self.dst
         if port not in self.P["ports"]: raise Skip("no port '%s' in the profile" % port)
         v = self.P["ports"][port]
         if isinstance(v, int): return (self.dst[0], v)
@@ -433,8 +433,7 @@ class Player:
             src = self.pick(o.get("src", "@same"), S["cur"])
             if o.get("cur", True) and o.get("src"): S["cur"] = src; V["src"] = src
             if c: held.append(c)
-            dst = self.dest(o.get("port", d.get("listener", "smtp")))
-            if ":" in src and ":" not in dst[0]: dst = self.dest("smtp6")
+            dst = self.dest(o.get("port", d.get("listener", "smtp")), src)
             conns[name] = Conn(dst, src, P, t0, rcvbuf=o.get("rcvbuf")); st.update(ok=True, got="from %s" % src)
         elif k == "send":
             need(); data = unescape(self.fill(s["send"], V)) * int(s.get("repeat", 1))
@@ -515,7 +514,7 @@ class Player:
                 if i or o.get("first_wait"): time.sleep(min(self.secs(o.get("first_wait", 0) if not i else o["every"]), P["skip_wait_over"]))
                 src = self.pick((o.get("srcs") or ["@same"])[i % len(o.get("srcs") or ["@same"])], S["cur"])
                 S.setdefault("srcs", []).append(src)
-                cc = Conn(self.dest(d.get("listener")), src, P, t0); conns["retry%d" % i] = cc
+                cc = Conn(self.dest(d.get("listener"), src), src, P, t0); conns["retry%d" % i] = cc
                 x = dict(s["retry"]["tx"]); x["from"] = self.fill(x.get("from", "{{from}}"), V); x["helo"] = self.fill(x.get("helo", "{{helo}}"), V)
                 x["rcpts"] = [self.fill(y, V) for y in x.get("rcpts", ["{{rcpt}}"])]; x["msg"] = unescape(self.fill(x.get("msg", "Subject: {{uniq}}\r\n\r\nhello\r\n"), V))
                 r = run_tx(cc, x, P); cc.close(); r["msg"] = x["msg"]; r["rcpts"] = x["rcpts"]; r["src"] = src; tx.append(r); seq.append(r["outcome"])
