@@ -33,6 +33,9 @@ const (
 
 	StoreEmbedded = "embedded" // a file in StateDir
 
+	OriginDNS     = "dns"     // SPF, else the confirmed reverse name, else the network
+	OriginNetwork = "network" // the /24 or /64 alone; DNS is not asked
+
 	LocalAuto = "auto" // in local_networks: the directly connected private networks
 )
 
@@ -91,6 +94,7 @@ type Greylist struct {
 	Code        int           `toml:"code" choose:"450,451" eg:"451"` // RFC 6647 prefers 450
 	Window      time.Duration `toml:"window" eg:"2d"`
 	Remember    time.Duration `toml:"remember" eg:"36d"`
+	Origin      string        `toml:"origin" choose:"dns,network" eg:"dns"` // how it is found out who is behind a stranger
 }
 
 // Talk bounds the dialogue with a stranger.
@@ -123,8 +127,9 @@ type DNSBL struct {
 
 // DNSList is one DNS list.
 type DNSList struct {
-	Zone   string  `toml:"zone" eg:"zen.spamhaus.org"`
-	Weight int     `toml:"weight" eg:"3"` // never 0; negative: an allow list
+	Zone   string  `toml:"zone" eg:"zen.spamhaus.org"` // may hold a key, and is never shown
+	Name   string  `toml:"name" eg:"zen"`              // shown in its place; "": the zone without what looks like a key
+	Weight int     `toml:"weight" eg:"3"`              // never 0; negative: an allow list
 	Codes  []Range `toml:"codes" eg:"127.0.0.2-127.0.0.11"`
 }
 

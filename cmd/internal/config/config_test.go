@@ -131,6 +131,7 @@ func TestDefault(t *testing.T) {
 		Greylist: Greylist{
 			Pass: 4 * time.Minute, PassUnnamed: 25 * time.Minute, Code: 451,
 			Window: 48 * time.Hour, Remember: 36 * 24 * time.Hour,
+			Origin: OriginDNS,
 		},
 		Talk:    Talk{Timeout: 60 * time.Second, Recipients: 100, Errors: 10},
 		Tarpit:  Tarpit{Stutter: 10 * time.Second, Gap: time.Second},

@@ -29,6 +29,7 @@ func Default() *Config {
 			Code:        451,
 			Window:      2 * day,
 			Remember:    36 * day,
+			Origin:      OriginDNS,
 		},
 		Talk:    Talk{Timeout: time.Minute, Recipients: 100, Errors: 10},
 		Tarpit:  Tarpit{Stutter: 10 * time.Second, Gap: time.Second},

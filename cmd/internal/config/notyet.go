@@ -16,7 +16,6 @@ var notYet = []lack{
 	{path: "listener.*.trust_proxy", except: "[]", write: "remove it"},
 	{path: "listener.*.tls_cert", write: "remove it"},
 	{path: "listener.*.tls_key", write: "remove it"},
-	{path: "dnsbl", write: "remove the section"},
 	{path: "class.*", write: "remove the section (classes keep their built-in budgets)"},
 }
 
