@@ -123,6 +123,11 @@ func (c *Client) Try(ctx context.Context, q Question) (Trial, error) {
 	return ask[Question, Trial](ctx, c, try, q)
 }
 
+// Lists implements Desk.
+func (c *Client) Lists(ctx context.Context, q ListsFilter) (ListsAnswer, error) {
+	return ask[ListsFilter, ListsAnswer](ctx, c, dnsLists, q)
+}
+
 // Who implements Desk.
 func (c *Client) Who(ctx context.Context, q WhoFilter) (WhoList, error) {
 	return ask[WhoFilter, WhoList](ctx, c, who, q)

@@ -44,8 +44,11 @@ type Desk interface {
 	// sender pass.
 	Pardon(context.Context, Plea) (Pardoned, error)
 
-	// Try says what would become of a peer now, and changes nothing.
+	// Try says what would become of a peer now, and changes nothing but the
+	// figures of the DNS lists, which it asks.
 	Try(context.Context, Question) (Trial, error)
+	// Lists says how the DNS lists do. Where there are none it says No.
+	Lists(context.Context, ListsFilter) (ListsAnswer, error)
 	// Who lists the open connections. Without a daemon it is a Fault.
 	Who(context.Context, WhoFilter) (WhoList, error)
 	Status(context.Context, StatusFilter) (Status, error)

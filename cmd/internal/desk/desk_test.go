@@ -42,6 +42,8 @@ func newHouse(t testing.TB) house {
 		state_dir = "`+dir+`"
 		hostname = "mx.example.org"
 		local_networks = ["10.0.0.0/8"]
+		[greylist]
+		origin = "network"
 		[trap]
 		addresses = ["configured@example.org"]
 		[[listener]]
@@ -171,6 +173,8 @@ func play(t *testing.T, d Desk) []string {
 		a, err := d.Who(ctx, q)
 		note(a, err)
 	}
+	dns, err := d.Lists(ctx, ListsFilter{})
+	note(dns, err)
 	status, err := d.Status(ctx, StatusFilter{})
 	status.StateDir, status.Journal.Dir, status.Figures.StorePending = "", "", 0
 	note(status, err)

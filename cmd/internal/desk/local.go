@@ -2,6 +2,7 @@ package desk
 
 import (
 	"net/netip"
+	"sync"
 	"time"
 
 	"moggy/proxy"
@@ -17,7 +18,7 @@ type Daemon interface {
 
 // Options are what a Local is made of.
 type Options struct {
-	Judge    *proxy.Judge    // with its book, greylist, traps, finder and timers
+	Judge    *proxy.Judge    // with its book, greylist, traps, finder, lists and timers
 	Settings func() Settings // those in force
 	Daemon   Daemon          // nil: the daemon is down
 	Figures  func() Figures  // nil: none
@@ -28,6 +29,11 @@ type Options struct {
 type Local struct {
 	Options
 	now func() time.Time
+
+	// Without a daemon:
+	names    *Names    // that the Judge asks
+	nameless error     // why DNS cannot be asked; nil: it can
+	probed   sync.Once // the lists, which nobody watches
 }
 
 // NewLocal makes a Local.

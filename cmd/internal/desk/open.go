@@ -72,9 +72,20 @@ func openStore(ctx context.Context, c *config.Config, create bool) (Desk, io.Clo
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())
 	}
-	return l, store, nil
+	return l, over{l.names, store}, nil
 }
 
+// over is what a Local stands on.
+type over struct {
+	names *Names
+	store *bolt.Store
+}
+
+// Close implements io.Closer.
+func (o over) Close() error { return errors.Join(o.names.Close(), o.store.Close()) }
+
+// localOver makes a Local that no daemon stands behind. That DNS cannot be asked
+// is no error: few questions need it.
 func localOver(ctx context.Context, c *config.Config, store *bolt.Store) (*Local, error) {
 	now := time.Now()
 	book, err := whitelist.Open(ctx, whitelist.Options{Store: store, Local: LocalEntries(c), Now: now})
@@ -85,12 +96,17 @@ func localOver(ctx context.Context, c *config.Config, store *bolt.Store) (*Local
 	if err != nil {
 		return nil, err
 	}
-	j := &proxy.Judge{Book: book, Greylist: store, Traps: traps, Finder: origin.Networks{}}
-	timers := TimersOf(c)
-	j.Timers.Store(&timers)
+	names, fault := NewNames(c, NamesOptions{})
+	if fault != nil {
+		names = &Names{Finder: origin.Networks{}}
+	}
+	j := proxy.NewJudge(book, store, traps, TimersOf(c))
+	j.Lists, j.Finder = names.Lists, names.Finder
 	set := SettingsOf(c)
-	return NewLocal(Options{Judge: j, Settings: func() Settings { return set },
-		Figures: func() Figures { return StoreFigures(store) }}), nil
+	l := NewLocal(Options{Judge: j, Settings: func() Settings { return set },
+		Figures: func() Figures { return StoreFigures(store) }})
+	l.names, l.nameless = names, fault
+	return l, nil
 }
 
 // StoreFigures are the figures of an embedded store.

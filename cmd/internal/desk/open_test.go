@@ -18,6 +18,7 @@ func questionOf(addr netip.Addr) origin.Question { return origin.Question{Peer: 
 func configIn(dir string) *config.Config {
 	c := config.Default()
 	c.StateDir = dir
+	c.Greylist.Origin = config.OriginNetwork
 	return c
 }
 

@@ -67,6 +67,7 @@ func handler(d Desk) http.Handler {
 	answer(mux, forget, d.Forget)
 	answer(mux, pardon, d.Pardon)
 	answer(mux, try, d.Try)
+	answer(mux, dnsLists, d.Lists)
 	answer(mux, who, d.Who)
 	answer(mux, status, d.Status)
 	return mux
@@ -87,6 +88,7 @@ const (
 	forget      path = "/forget"
 	pardon      path = "/pardon"
 	try         path = "/try"
+	dnsLists    path = "/dns-lists"
 	who         path = "/who"
 	status      path = "/status"
 )

@@ -19,6 +19,7 @@ type Settings struct {
 	Traps     []string          // that stand in the configuration
 	Classes   []whitelist.Class // that it adds to the built-in ones
 	Listeners []Listener
+	Threshold int // from which sum of weights of DNS lists a peer is listed
 }
 
 // A Listener is an address that is accepted on, and where it leads.
@@ -32,7 +33,8 @@ type Listener struct {
 
 // SettingsOf takes the settings out of a configuration.
 func SettingsOf(c *config.Config) Settings {
-	s := Settings{Policy: PolicyOf(c), StateDir: c.StateDir, Store: storeName(c.Store.URL), Traps: c.Trap.Addresses}
+	s := Settings{Policy: PolicyOf(c), StateDir: c.StateDir, Store: storeName(c.Store.URL), Traps: c.Trap.Addresses,
+		Threshold: c.DNSBL.Threshold}
 	for name := range c.Classes {
 		s.Classes = append(s.Classes, whitelist.Class(name))
 	}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"moggy/dnsbl"
 	"moggy/proxy"
 	"moggy/whitelist"
 )
@@ -68,17 +69,18 @@ type StatusFilter struct{}
 
 // Status is how the house stands.
 type Status struct {
-	Daemon    bool             `json:"daemon"` // it runs
-	Ready     bool             `json:"ready"`  // it runs, and every listener and the store work
-	Hostname  string           `json:"hostname"`
-	Mode      string           `json:"mode"` // enforce, observe
-	StateDir  string           `json:"state_dir"`
-	Store     string           `json:"store"`
-	Listeners []ListenerStatus `json:"listeners"`
-	Open      map[string]int   `json:"open"` // connections by state
-	Lists     Counts           `json:"lists"`
-	Figures   Figures          `json:"figures"`
-	Journal   JournalStatus    `json:"journal"`
+	Daemon    bool                `json:"daemon"` // it runs
+	Ready     bool                `json:"ready"`  // it runs, and every listener and the store work
+	Hostname  string              `json:"hostname"`
+	Mode      string              `json:"mode"` // enforce, observe
+	StateDir  string              `json:"state_dir"`
+	Store     string              `json:"store"`
+	Listeners []ListenerStatus    `json:"listeners"`
+	Open      map[string]int      `json:"open"` // connections by state
+	Lists     Counts              `json:"lists"`
+	DNSLists  map[dnsbl.State]int `json:"dns_lists,omitempty"` // how many are in which state; nil: there are none, or nobody watches them
+	Figures   Figures             `json:"figures"`
+	Journal   JournalStatus       `json:"journal"`
 }
 
 // ListenerStatus is a listener and what keeps it from working.
@@ -119,6 +121,7 @@ func (l *Local) Status(context.Context, StatusFilter) (Status, error) {
 	}
 	if s.Daemon {
 		s.running(l.Daemon)
+		s.DNSLists = l.listStates()
 	}
 	return s, nil
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"moggy/dnsbl"
 	"moggy/greylist"
 	"moggy/greylist/origin"
 	"moggy/proxy/dialogue"
@@ -29,14 +30,15 @@ type Mail struct {
 
 // A Trial is what would become of a peer.
 type Trial struct {
-	Addr      netip.Addr `json:"addr"`
-	Listener  string     `json:"listener"`
-	Standing  Standing   `json:"standing"`
-	Passes    bool       `json:"passes"`              // the backend gets it now
-	Connect   Decision   `json:"connect"`             // about the connection
-	Recipient *Decision  `json:"recipient,omitempty"` // about the mail
-	Grey      *Grey      `json:"grey,omitempty"`      // what the greylist says; nil: it would not be asked
-	Do        string     `json:"do,omitempty"`        // what to type to change it
+	Addr      netip.Addr   `json:"addr"`
+	Listener  string       `json:"listener"`
+	Standing  Standing     `json:"standing"`
+	Passes    bool         `json:"passes"`              // the backend gets it now
+	Connect   Decision     `json:"connect"`             // about the connection
+	Recipient *Decision    `json:"recipient,omitempty"` // about the mail
+	Lists     *dnsbl.Score `json:"lists,omitempty"`     // what the DNS lists say; nil: they would not be asked, or there are none
+	Grey      *Grey        `json:"grey,omitempty"`      // what the greylist says; nil: it would not be asked
+	Do        string       `json:"do,omitempty"`        // what to type to change it
 }
 
 // A Decision is a verdict as persons see it.
@@ -54,7 +56,8 @@ type Decision struct {
 // Grey is what the greylist says of a try.
 type Grey struct {
 	Origin  greylist.Origin  `json:"origin"`
-	Outcome greylist.Outcome `json:"outcome,omitempty"`
+	Poorer  bool             `json:"poorer,omitempty"`  // DNS did not answer: the origin may be another one next time
+	Outcome greylist.Outcome `json:"outcome,omitempty"` // "": it would not be asked
 	First   time.Time        `json:"first,omitzero"`
 	Tries   uint32           `json:"tries,omitempty"`
 	Wait    float64          `json:"wait"` // seconds until a retry can pass
@@ -75,6 +78,11 @@ func (l *Local) Try(ctx context.Context, q Question) (Trial, error) {
 	v := l.connect(&f, &policy)
 	out := Trial{Addr: f.Peer.Addr(), Listener: door, Standing: standingOf(f.Standing),
 		Connect: decisionOf(&f, &v), Passes: passes(&v), Do: remedy(&v, &f)}
+	if v.Action == verdict.Talk || v.Action == verdict.Hold && q.Mail != nil {
+		if out.Lists, err = l.askLists(ctx, &f); err != nil {
+			return Trial{}, err
+		}
+	}
 	switch {
 	case q.Mail != nil && (v.Action == verdict.Talk || v.Action == verdict.Hold):
 		l.mail(ctx, &out, q.Mail, &f, &policy)
@@ -115,28 +123,48 @@ func (l *Local) mail(ctx context.Context, out *Trial, m *Mail, f *verdict.Facts,
 	v := l.Judge.Recipient(ctx, f, p, l.Judge.Greylist.Peek, l.now())
 	d := decisionOf(f, &v)
 	out.Recipient, out.Passes, out.Do = &d, passes(&v), remedy(&v, f)
-	if f.Origin.Name != "" {
+	switch {
+	case f.Origin.Name != "":
 		out.Grey = greyOf(f.Origin, f.Grey)
+	case v.Rule == "dns-listed" || v.Rule == "dns-allowed":
+		o, poorer := l.find(ctx, f) // an operator asks next who that is
+		out.Grey = &Grey{Origin: o, Poorer: poorer}
 	}
 }
 
-// anyMail adds whether any mail would pass, because its origin is known.
+// anyMail adds what would become of any mail, because of what is known of the
+// address or of its origin.
 func (l *Local) anyMail(ctx context.Context, out *Trial, f *verdict.Facts) {
 	out.Grey = l.originOf(ctx, f)
-	if out.Grey.Outcome == greylist.OriginKnown {
-		out.Passes, out.Do = true, verdict.RemedyFor("origin-known", out.Addr.String())
+	rule := ""
+	switch {
+	case f.DNS.Allowed():
+		rule = "dns-allowed"
+	case f.DNS.Listed():
+		rule = "dns-listed"
+	case out.Grey.Outcome == greylist.OriginKnown:
+		rule = "origin-known"
+	}
+	if rule != "" {
+		out.Passes, out.Do = rule != "dns-listed", verdict.RemedyFor(rule, out.Addr.String())
 	}
 }
 
 // originOf says who is behind a peer that has not named a mail.
 func (l *Local) originOf(ctx context.Context, f *verdict.Facts) *Grey {
-	o, _ := l.Judge.Finder.Find(ctx, origin.Question{Peer: f.Peer.Addr(), Helo: f.Helo})
+	o, poorer := l.find(ctx, f)
 	r, err := l.Judge.Greylist.Peek(ctx, greylist.Try{Triplet: greylist.Triplet{Origin: o},
 		Peer: f.Peer.Addr(), Now: l.now(), Timers: *l.Judge.Timers.Load()})
 	if err != nil {
-		return &Grey{Origin: o}
+		return &Grey{Origin: o, Poorer: poorer}
 	}
-	return greyOf(o, r)
+	g := greyOf(o, r)
+	g.Poorer = poorer
+	return g
+}
+
+func (l *Local) find(ctx context.Context, f *verdict.Facts) (greylist.Origin, bool) {
+	return l.Judge.Finder.Find(ctx, origin.Question{Peer: f.Peer.Addr(), Helo: f.Helo, Sender: f.Sender})
 }
 
 func greyOf(o greylist.Origin, r greylist.Result) *Grey {
