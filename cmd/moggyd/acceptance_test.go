@@ -20,6 +20,7 @@ type setup struct {
 	name   string
 	config string           // the dialogues' own name for it
 	plays  func(scene) bool // which dialogues of the config
+	file   string           // where they are; "": where all are
 	sink   []string         // flags of the backend
 	broken bool             // there is no backend
 	tls    bool             // the backend offers STARTTLS
@@ -31,6 +32,7 @@ var setups = []setup{
 	{name: "base-alone", config: "base", plays: alone},
 	{name: "base", config: "base", plays: together},
 	{name: "base-tls", config: "base", plays: carriedTLS, tls: true},
+	{name: "base-handover", config: "base", plays: all, file: "handover.jsonl"},
 	{name: "admin", config: "admin", plays: all},
 	{name: "backend-down", config: "backend-down", plays: all, broken: true},
 	{name: "backend-slow", config: "backend-slow", plays: all, sink: []string{"--banner-delay", "20"}},
@@ -54,12 +56,11 @@ func carriedTLS(s scene) bool { return slices.Contains(s.Needs, "starttls") && s
 // MOGGY_ACCEPTANCE_CONFIG the configs, with commas, that are played and no others.
 func TestAcceptance(t *testing.T) {
 	needLab(t)
-	corpus := readCorpus(t, cmp.Or(os.Getenv("MOGGY_ACCEPTANCE"), filepath.Join(acceptance, "corpus.jsonl")))
 	programs := build(t, "moggyd", "moggy")
 	for _, s := range wanted(t) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			corpus.play(t, s, programs)
+			s.corpus(t).play(t, s, programs)
 		})
 	}
 }
@@ -101,12 +102,18 @@ type scene struct {
 	Serial bool // nothing else may go on meanwhile
 }
 
+// corpus reads the setup's dialogues.
+func (s setup) corpus(t *testing.T) corpus {
+	t.Helper()
+	other := os.Getenv("MOGGY_ACCEPTANCE")
+	if other != "" && s.file != "" {
+		t.Skip("other dialogues are played")
+	}
+	return readCorpus(t, cmp.Or(other, filepath.Join(acceptance, cmp.Or(s.file, "corpus.jsonl"))))
+}
+
 func readCorpus(t *testing.T, path string) corpus {
 	t.Helper()
-	path, err := filepath.Abs(path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
