@@ -14,16 +14,12 @@ import (
 // Decided counts a verdict. It allocates nothing.
 func (m *Metrics) Decided(f *verdict.Facts, v *verdict.Verdict) {
 	l := m.listener(f.Listener)
-	if c, ok := l.verdicts[ruling{v.Rule, v.Observed}]; ok {
-		c.Inc()
-	}
+	inc(l.verdicts, ruling{v.Rule, v.Observed})
 	if f.Stage == verdict.Connect {
 		l.arrived(f, v)
 	}
 	for _, d := range f.Degraded {
-		if c, ok := m.degraded[d]; ok {
-			c.Inc()
-		}
+		inc(m.degraded, d)
 	}
 	if harmed(f, v) {
 		m.hurt(f.Standing.Class)
@@ -62,9 +58,7 @@ func (m *Metrics) hurt(class whitelist.Class) {
 
 // Ended counts the end of a connection, and what was carried for it.
 func (m *Metrics) Ended(r journal.Record) {
-	if c, ok := m.listener(r.Listener).ended[string(r.Outcome)]; ok {
-		c.Inc()
-	}
+	inc(m.listener(r.Listener).ended, string(r.Outcome))
 	if r.Outcome.Relayed() {
 		add(m.carried.in, float64(r.In))
 		add(m.carried.out, float64(r.Out))
@@ -120,6 +114,13 @@ func (m *Metrics) ConfigLoaded(at time.Time) {
 
 // ConfigRefused says that the file is wrong, and the old configuration in force.
 func (m *Metrics) ConfigRefused() { m.configOK.Set(0) }
+
+// inc counts what has a series.
+func inc[K comparable](counters map[K]prometheus.Counter, k K) {
+	if c, ok := counters[k]; ok {
+		c.Inc()
+	}
+}
 
 // add adds what is more than nothing: a counter panics at less.
 func add(c prometheus.Counter, n float64) {

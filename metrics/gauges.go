@@ -1,9 +1,15 @@
 package metrics
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"moggy/dnsbl"
+)
 
 // watch makes the series whose numbers are kept elsewhere.
-func (m *Metrics) watch(f factory, g Gauges) {
+func (m *Metrics) watch(f factory, g Gauges, lists []string) {
 	f.reg.MustRegister(
 		prometheus.NewGaugeFunc(gaugeOpts("slots", "Connections of strangers that fit at once."), orZero(g.Slots)),
 		prometheus.NewGaugeFunc(gaugeOpts("slots_used", "Slots of strangers in use."), orZero(g.SlotsUsed)),
@@ -12,6 +18,7 @@ func (m *Metrics) watch(f factory, g Gauges) {
 		prometheus.NewCounterFunc(prometheus.CounterOpts(gaugeOpts("journal_dropped_total",
 			"Records that were not written, because the queue was full or the disk.")), orZero(g.JournalDropped)),
 		newEntriesCollector(g.Entries),
+		newHitsCollector(lists, g.Lists),
 	)
 }
 
@@ -60,5 +67,48 @@ func (c entriesCollector) Collect(ch chan<- prometheus.Metric) {
 		n    int
 	}{{"allow", e.Allowed}, {"deny", e.Denied}, {"local", e.Local}, {"passed", e.Passed}, {"trap", e.Trapped}} {
 		ch <- prometheus.MustNewConstMetric(c.desc, prometheus.GaugeValue, float64(row.n), row.kind)
+	}
+}
+
+// hitsCollector asks once a scrape what the DNS lists are worth.
+type hitsCollector struct {
+	desc  *prometheus.Desc
+	names []string // each once, as labels
+	read  func() []dnsbl.Status
+}
+
+func newHitsCollector(names []string, read func() []dnsbl.Status) hitsCollector {
+	if read == nil {
+		read = func() []dnsbl.Status { return nil }
+	}
+	desc := prometheus.NewDesc("moggy_dnsbl_hits_total",
+		"Listings that counted: all; those that no other list had; those without which the peer had fared otherwise; those on peers that are good.",
+		[]string{"list", "kind"}, nil)
+	labels := make([]string, len(names))
+	for i, name := range names {
+		labels[i] = clean(name)
+	}
+	slices.Sort(labels)
+	return hitsCollector{desc, slices.Compact(labels), read}
+}
+
+// Describe implements prometheus.Collector.
+func (c hitsCollector) Describe(ch chan<- *prometheus.Desc) { ch <- c.desc }
+
+// Collect implements prometheus.Collector. A list has its series before it is
+// there.
+func (c hitsCollector) Collect(ch chan<- prometheus.Metric) {
+	all := make(map[string]dnsbl.Status)
+	for _, s := range c.read() {
+		all[clean(s.Name)] = s
+	}
+	for _, name := range c.names {
+		s := all[name]
+		for _, row := range []struct {
+			kind string
+			n    uint64
+		}{{"all", s.Hits}, {"only", s.Alone}, {"decisive", s.Decisive}, {"good", s.Passed}} {
+			ch <- prometheus.MustNewConstMetric(c.desc, prometheus.CounterValue, float64(row.n), name, row.kind)
+		}
 	}
 }

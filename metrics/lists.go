@@ -28,7 +28,7 @@ type Alarm string
 const (
 	OpenRelay      Alarm = "open_relay"          // the backend relays for everybody who comes through moggy
 	SourceLost     Alarm = "source_address_lost" // one private address makes most of the connections
-	ListSuspended  Alarm = "dnsbl_suspended"     // a DNS list answers wrongly for its control addresses
+	ListSuspended  Alarm = "dnsbl_suspended"     // a DNS list is wrong or silent, and counts for nothing
 	JournalFailing Alarm = "journal_failing"     // decisions are not recorded
 )
 

@@ -3,10 +3,10 @@
 //
 // It knows the series and that each of them is there, at 0, from the first
 // second. All labels come from closed lists: the rules, actions, classes and
-// outcomes of the packages that decide, and the names of the listeners. It does
-// not know addresses, mailboxes or anything else that a peer says, decides
-// nothing, and asks nobody: what is measured elsewhere is given to it as
-// functions.
+// outcomes of the packages that decide, and the names of the listeners and of
+// the DNS lists. It does not know addresses, mailboxes or anything else that a
+// peer says, decides nothing, and asks nobody: what is measured elsewhere is
+// given to it as functions.
 package metrics
 
 import (
@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"moggy/dnsbl"
 	"moggy/verdict"
 	"moggy/whitelist"
 )
@@ -25,6 +26,7 @@ type Options struct {
 	Version   string
 	Revision  string
 	Listeners []string // their names in the configuration
+	Lists     []string // the names under which the DNS lists are shown
 	Gauges    Gauges
 }
 
@@ -32,12 +34,13 @@ type Options struct {
 // from any goroutine, and must answer from memory. One that is nil stands at its
 // resting value.
 type Gauges struct {
-	Slots          func() float64 // connections of strangers that fit; at rest 0
-	SlotsUsed      func() float64 // of them in use; at rest 0
-	Triplets       func() float64 // that the greylist remembers; at rest 0
-	JournalDropped func() float64 // records not written since the start; at rest 0
-	StoreUp        func() bool    // the store answers; at rest true
-	Entries        func() Entries // at rest 0
+	Slots          func() float64        // connections of strangers that fit; at rest 0
+	SlotsUsed      func() float64        // of them in use; at rest 0
+	Triplets       func() float64        // that the greylist remembers; at rest 0
+	JournalDropped func() float64        // records not written since the start; at rest 0
+	StoreUp        func() bool           // the store answers; at rest true
+	Entries        func() Entries        // at rest 0
+	Lists          func() []dnsbl.Status // how the DNS lists do; at rest all is 0
 }
 
 // Entries are the numbers of rows of the allow and deny list.
@@ -63,8 +66,10 @@ type Metrics struct {
 	carried  struct{ in, out prometheus.Counter }
 
 	stuttered, held            prometheus.Counter
-	delay                      prometheus.Histogram
+	delay                      prometheus.Observer
 	configOK, configLoadedTime prometheus.Gauge
+
+	names names
 }
 
 // listener are the series of one listener.
@@ -89,7 +94,8 @@ func New(o Options) *Metrics {
 	}
 	m.other = sync.OnceValue(func() *listener { return v.listener(other) })
 	m.countHouse(v.factory)
-	m.watch(v.factory, o.Gauges)
+	m.countNames(v.factory, o.Lists)
+	m.watch(v.factory, o.Gauges, o.Lists)
 	v.gaugeVec("build_info", "What this is; always 1.", "version", "revision", "goversion").
 		WithLabelValues(clean(o.Version), clean(o.Revision), goVersion()).Set(1)
 	return m

@@ -23,6 +23,16 @@ func (f factory) gaugeVec(name, help string, labels ...string) *prometheus.Gauge
 	return g
 }
 
+func (f factory) histogramVec(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "moggy", Name: name, Help: help, Buckets: buckets}, labels)
+	f.reg.MustRegister(h)
+	return h
+}
+
+func (f factory) histogram(name, help string, buckets []float64) prometheus.Observer {
+	return f.histogramVec(name, help, buckets).WithLabelValues()
+}
+
 func (f factory) counter(name, help string) prometheus.Counter {
 	return f.counterVec(name, help).WithLabelValues()
 }
@@ -119,9 +129,7 @@ func (m *Metrics) countTime(f factory) {
 	m.carried.in, m.carried.out = bytes.WithLabelValues("in"), bytes.WithLabelValues("out")
 	m.stuttered = f.counter("stuttered_bytes_total", "Bytes spoken slowly.")
 	m.held = f.counter("held_seconds_total", "Time that strangers spent with moggy instead of the backend.")
-	m.delay = prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "moggy", Name: "mail_delay_seconds",
-		Help: "From the first try of greylisted mail until the backend took it.", Buckets: delayBuckets})
-	f.reg.MustRegister(m.delay)
+	m.delay = f.histogram("mail_delay_seconds", "From the first try of greylisted mail until the backend took it.", delayBuckets)
 	m.configOK = f.gauge("config_ok", "0 while an older configuration is in force because the file is wrong.")
 	m.configLoadedTime = f.gauge("config_loaded_timestamp_seconds", "When the configuration in force was read.")
 }
