@@ -64,7 +64,8 @@ type Grey struct {
 }
 
 // Try implements Desk. It runs the rules of the proxy on facts that are
-// gathered as the proxy gathers them, and leaves no trace.
+// gathered as the proxy gathers them, and leaves no trace but in the figures of
+// the DNS lists.
 func (l *Local) Try(ctx context.Context, q Question) (Trial, error) {
 	door, err := l.door(q.Listener)
 	if err != nil {
@@ -78,7 +79,7 @@ func (l *Local) Try(ctx context.Context, q Question) (Trial, error) {
 	v := l.connect(&f, &policy)
 	out := Trial{Addr: f.Peer.Addr(), Listener: door, Standing: standingOf(f.Standing),
 		Connect: decisionOf(&f, &v), Passes: passes(&v), Do: remedy(&v, &f)}
-	if v.Action == verdict.Talk || v.Action == verdict.Hold && q.Mail != nil {
+	if v.Action == verdict.Talk { // who is held is not judged by what the lists say
 		if out.Lists, err = l.askLists(ctx, &f); err != nil {
 			return Trial{}, err
 		}
@@ -125,10 +126,10 @@ func (l *Local) mail(ctx context.Context, out *Trial, m *Mail, f *verdict.Facts,
 	out.Recipient, out.Passes, out.Do = &d, passes(&v), remedy(&v, f)
 	switch {
 	case f.Origin.Name != "":
-		out.Grey = greyOf(f.Origin, f.Grey)
+		out.Grey = &Grey{Origin: f.Origin}
+		out.Grey.told(f.Grey)
 	case v.Rule == "dns-listed" || v.Rule == "dns-allowed":
-		o, poorer := l.find(ctx, f) // an operator asks next who that is
-		out.Grey = &Grey{Origin: o, Poorer: poorer}
+		out.Grey = l.originOf(ctx, f) // an operator asks next who that is
 	}
 }
 
@@ -142,33 +143,35 @@ func (l *Local) anyMail(ctx context.Context, out *Trial, f *verdict.Facts) {
 		rule = "dns-allowed"
 	case f.DNS.Listed():
 		rule = "dns-listed"
-	case out.Grey.Outcome == greylist.OriginKnown:
-		rule = "origin-known"
+	default:
+		l.peek(ctx, out.Grey, f)
+		if out.Grey.Outcome == greylist.OriginKnown {
+			rule = "origin-known"
+		}
 	}
 	if rule != "" {
 		out.Passes, out.Do = rule != "dns-listed", verdict.RemedyFor(rule, out.Addr.String())
 	}
 }
 
-// originOf says who is behind a peer that has not named a mail.
+// originOf says who is behind a peer.
 func (l *Local) originOf(ctx context.Context, f *verdict.Facts) *Grey {
-	o, poorer := l.find(ctx, f)
-	r, err := l.Judge.Greylist.Peek(ctx, greylist.Try{Triplet: greylist.Triplet{Origin: o},
+	o, poorer := l.Judge.Finder.Find(ctx, origin.Question{Peer: f.Peer.Addr(), Helo: f.Helo, Sender: f.Sender})
+	return &Grey{Origin: o, Poorer: poorer}
+}
+
+// peek adds what the greylist says of a mail that has not been named.
+func (l *Local) peek(ctx context.Context, g *Grey, f *verdict.Facts) {
+	r, err := l.Judge.Greylist.Peek(ctx, greylist.Try{Triplet: greylist.Triplet{Origin: g.Origin},
 		Peer: f.Peer.Addr(), Now: l.now(), Timers: *l.Judge.Timers.Load()})
-	if err != nil {
-		return &Grey{Origin: o, Poorer: poorer}
+	if err == nil {
+		g.told(r)
 	}
-	g := greyOf(o, r)
-	g.Poorer = poorer
-	return g
 }
 
-func (l *Local) find(ctx context.Context, f *verdict.Facts) (greylist.Origin, bool) {
-	return l.Judge.Finder.Find(ctx, origin.Question{Peer: f.Peer.Addr(), Helo: f.Helo, Sender: f.Sender})
-}
-
-func greyOf(o greylist.Origin, r greylist.Result) *Grey {
-	return &Grey{Origin: o, Outcome: r.Outcome, First: r.First.UTC(), Tries: r.Tries, Wait: r.Wait.Seconds()}
+// told notes what the greylist said.
+func (g *Grey) told(r greylist.Result) {
+	g.Outcome, g.First, g.Tries, g.Wait = r.Outcome, r.First.UTC(), r.Tries, r.Wait.Seconds()
 }
 
 func decisionOf(f *verdict.Facts, v *verdict.Verdict) Decision {
