@@ -29,7 +29,7 @@ func (t *tool) app() *cli.App {
 // verbs are all verbs, in the order in which help shows them.
 func (t *tool) verbs() []*cli.Command {
 	return finish("",
-		in("Ask", t.whyVerb(), t.tryVerb(), t.whoVerb(), t.goodVerb(), t.statusVerb(), t.tailVerb(), t.rulesVerb()),
+		in("Ask", t.whyVerb(), t.tryVerb(), t.whoVerb(), t.goodVerb(), t.statusVerb(), t.listsVerb(), t.tailVerb(), t.rulesVerb()),
 		in("Change", t.allowVerb(), t.denyVerb(), t.pardonVerb(), t.trapVerb(), t.greyVerb()))
 }
 

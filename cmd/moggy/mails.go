@@ -103,6 +103,8 @@ func (t *tool) delay(tries []journal.Record) string {
 		return "delay " + span(took) + blame(first, len(origins)) + "; the next mail from " + last.Origin + " waits 0s"
 	case last.Wait > 0:
 		return t.waits(last)
+	case last.Rule == "dns-listed":
+		return "it was not let through, because of DNS lists: it can pass when they have dropped it"
 	}
 	return "it was not let through"
 }
@@ -144,13 +146,16 @@ func tryDetail(r journal.Record) string {
 		return r.Rule + ": " + r.Why
 	case r.Wait > 0 && r.Origin != "":
 		more = append(more, "origin "+r.Origin+" has to wait "+span(seconds(r.Wait)))
+		if lists, _, ok := strings.Cut(r.Why, "; try "); ok { // see verdict.Verdict.Why
+			more = append(more, "lists "+lists)
+		}
 	case r.Why != "":
 		more = append(more, r.Why)
 	case evidenceText[string(r.Evidence)] != "":
 		more = append(more, evidenceText[string(r.Evidence)])
 	}
 	for _, d := range r.Degraded {
-		more = append(more, string(d)+" could not be asked")
+		more = append(more, degradedText(d))
 	}
 	if len(more) == 0 {
 		return r.Rule

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	"moggy/cmd/internal/config"
 	"moggy/cmd/internal/desk"
+	"moggy/cmd/internal/desk/zonetest"
 	"moggy/greylist"
 	"moggy/greylist/origin"
 	"moggy/proxy"
@@ -45,6 +47,7 @@ func TestSessions(t *testing.T) {
 			"waiting":  waiting,
 			"listed":   listed,
 			"passed":   passed,
+			"dns":      nameServer,
 		},
 	})
 }
@@ -124,9 +127,26 @@ func unquoted(s string) string {
 	return s
 }
 
-// daemon serves what moggyd would, with two connections, until the session ends.
-func daemon(ts *testscript.TestScript, _ bool, _ []string) {
+// nameServer starts a name server that answers by a file, and puts its address
+// where m.toml has DNS: dns FILE.
+func nameServer(ts *testscript.TestScript, _ bool, args []string) {
+	s, err := zonetest.Start(ts.ReadFile(args[0]))
+	ts.Check(err)
+	ts.Defer(func() { s.Close() })
+	text := strings.ReplaceAll(ts.ReadFile("m.toml"), "DNS", s.Addr().String())
+	ts.Check(os.WriteFile(ts.MkAbs("m.toml"), []byte(text), 0o600))
+}
+
+// daemon serves what moggyd would, with four connections, until the session ends.
+// The DNS lists have been asked about the addresses that are named.
+func daemon(ts *testscript.TestScript, _ bool, args []string) {
 	d, closer := open(ts)
+	if lists := d.(*desk.Local).Judge.Lists; lists != nil {
+		lists.Probe(context.Background())
+		for _, a := range args {
+			lists.Check(context.Background(), netip.MustParseAddr(a))
+		}
+	}
 	d.(*desk.Local).Daemon = &house{time.Now()}
 	d.(*desk.Local).Figures = func() desk.Figures {
 		return desk.Figures{Since: time.Now().Add(-52 * time.Hour), Version: "v1.2.3", Held: 1, Slots: 750}

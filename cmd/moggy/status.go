@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"moggy/cmd/internal/desk"
+	"moggy/dnsbl"
 )
 
 func (t *tool) statusVerb() *cli.Command {
@@ -47,6 +48,9 @@ func (t *tool) tellStatus(s desk.Status) {
 	l := s.Lists
 	tab.row("lists", fmt.Sprintf("%d allowed, %d denied, %s, %d passed, %d listed, %s",
 		l.Allow, l.Deny, count(l.Local, "local network"), l.Passed, l.Listed, count(l.Traps, "trap")))
+	if len(s.DNSLists) > 0 {
+		tab.row("dns lists", t.dnsListsText(s))
+	}
 	tab.row("store", t.storeText(s))
 	journal := fmt.Sprintf("%s, %s in %s", printable(s.Journal.Dir), size(s.Journal.Bytes), count(s.Journal.Files, "file"))
 	if n := s.Figures.JournalDropped; n > 0 {
@@ -113,6 +117,21 @@ func openText(s desk.Status) string {
 		text += fmt.Sprintf("; strangers hold %d of %d slots", f.Held, f.Slots)
 	}
 	return text
+}
+
+// dnsListsText counts the DNS lists by how they do.
+func (t *tool) dnsListsText(s desk.Status) string {
+	var states []string
+	text := "; moggy lists"
+	for _, state := range dnsbl.States() {
+		if n := s.DNSLists[state]; n > 0 {
+			states = append(states, t.paint(listColour(state), fmt.Sprintf("%d %s", n, state)))
+		}
+	}
+	if len(states) == 1 && s.DNSLists[dnsbl.Working] > 0 {
+		text = ""
+	}
+	return strings.Join(states, ", ") + text
 }
 
 func (t *tool) storeText(s desk.Status) string {

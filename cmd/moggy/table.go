@@ -40,8 +40,10 @@ const widest = 60
 func (t *table) widths(rows [][]string) []int {
 	w := make([]int, len(t.right))
 	for _, r := range rows {
-		for i, cell := range r[:len(r)-1] {
-			w[i] = max(w[i], width(cell))
+		for i, cell := range r {
+			if i < len(r)-1 || t.right[i] {
+				w[i] = max(w[i], width(cell))
+			}
 		}
 	}
 	return w

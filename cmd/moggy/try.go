@@ -98,8 +98,11 @@ func (t *tool) tellTrial(r desk.Trial) {
 	if r.Recipient != nil {
 		t.decisionRows(tab, "mail", *r.Recipient)
 	}
+	if r.Lists != nil {
+		t.scoreRows(tab, r.Lists)
+	}
 	if r.Grey != nil {
-		tab.row("origin", t.greyText(r))
+		t.wrappedRow(tab, "origin", t.greyText(r))
 	}
 	if r.Do != "" {
 		tab.row("to change", r.Do)
@@ -126,8 +129,16 @@ func (t *tool) decisionRows(tab *table, about string, d desk.Decision) {
 		tab.row("", line)
 	}
 	for _, dep := range d.Degraded {
-		tab.row("", string(dep)+" could not be asked")
+		tab.row("", degradedText(dep))
 	}
+}
+
+// degradedText says what a decision had to do without.
+func degradedText(d verdict.Dependency) string {
+	if d == verdict.DNS {
+		return "DNS did not say all that it should"
+	}
+	return string(d) + " could not be asked"
 }
 
 // wrapped breaks text into lines that fit beside the names of rows.
@@ -166,6 +177,8 @@ func (t *tool) fate(r desk.Trial) string {
 		return t.paint(red, "denied")
 	case last.Action == verdict.Hold:
 		return t.paint(red, "held, and deferred")
+	case r.Recipient == nil && r.Lists != nil && r.Lists.Listed():
+		return t.paint(red, "held, and deferred, because of DNS lists")
 	case r.Passes:
 		return t.paint(green, "let in with its first recipient")
 	case last.Action == verdict.Answer:
@@ -176,7 +189,7 @@ func (t *tool) fate(r desk.Trial) string {
 
 func (t *tool) greyText(r desk.Trial) string {
 	g := r.Grey
-	text := originText(g.Origin)
+	text := kindText(g)
 	wait := seconds(g.Wait)
 	switch g.Outcome {
 	case greylist.OriginKnown:
@@ -187,6 +200,18 @@ func (t *tool) greyText(r desk.Trial) string {
 		return fmt.Sprintf("%s; this mail was first tried %s and passes in %s", text, t.ago(g.First), span(wait))
 	case greylist.FirstSeen, greylist.TooLate:
 		return fmt.Sprintf("%s; its first mail has to wait %s, later ones nothing", text, span(wait))
+	}
+	return text
+}
+
+// kindText is an origin with how it was found.
+func kindText(g *desk.Grey) string {
+	text := originText(g.Origin)
+	if g.Origin.Kind == greylist.Network {
+		text += " (network)"
+	}
+	if g.Poorer {
+		text += ", for DNS did not answer"
 	}
 	return text
 }

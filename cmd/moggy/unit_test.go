@@ -93,7 +93,7 @@ func testTool(t *testing.T, env map[string]string) (*tool, *bytes.Buffer) {
 	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "m.toml")
-	text := "state_dir = \"" + dir + "\"\nlocal_networks = []\n[[listener]]\nname = \"smtp\"\naddress = \"127.0.0.1:2525\"\nbackend = \"127.0.0.1:10025\"\n"
+	text := "state_dir = \"" + dir + "\"\nlocal_networks = []\ngreylist.origin = \"network\"\n[[listener]]\nname = \"smtp\"\naddress = \"127.0.0.1:2525\"\nbackend = \"127.0.0.1:10025\"\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -195,6 +195,12 @@ func over(first, last time.Time) string {
 func (t *tool) tellNow(a account, r desk.Trial) {
 	who := r.Addr.String()
 	text := t.fate(r)
+	if s := r.Lists; s != nil && len(s.Hits) > 0 {
+		text += "; lists " + scoreText(s)
+	}
+	if s := r.Lists; s != nil && len(s.Silent) > 0 {
+		text += "; " + silentText(s)
+	}
 	if r.Standing.Entry != nil {
 		text += "; it is " + t.standing(r.Standing)
 	} else if r.Grey != nil {
