@@ -120,6 +120,7 @@ const (
 	TooLate     Outcome = "too-late"     // it came back after Window: a first try again
 	Returned    Outcome = "returned"     // it came back in time: it has proved itself
 	OriginKnown Outcome = "origin-known" // its origin passed before, with whatever mail
+	Crowded     Outcome = "crowded"      // new, and one of too many of its network: not remembered
 )
 
 // Result is what a try led to.
@@ -129,6 +130,10 @@ type Result struct {
 	Tries   uint32        // tries so far, this one included
 	Wait    time.Duration // until a retry can pass; 0 where it did
 }
+
+// New reports whether nothing is remembered of the try: it is the first, or a
+// first one again.
+func (r Result) New() bool { return r.Outcome == FirstSeen || r.Outcome == TooLate }
 
 // Passes reports whether the mail may go on.
 func (r Result) Passes() bool { return r.Outcome == Returned || r.Outcome == OriginKnown }

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"net"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 	"moggy/proxy/relay"
 	"moggy/verdict"
 	"moggy/verdict/journal"
+	"moggy/whitelist"
 )
 
 // carry passes a known peer to the backend. It owns conn.
@@ -25,12 +25,29 @@ func (d *door) carry(conn net.Conn, g *guest, f *verdict.Facts, v *verdict.Verdi
 	}
 	d.guests.enter(g, carried)
 	defer d.guests.leave(g)
+	d.vouch(f)
 	r := relay.Carry(d.carrying, conn, back, relay.Options{Idle: d.Idle})
 	d.ended(f, v, journal.End{Outcome: outcomeOf(r, journal.Carried), In: r.Up, Out: r.Down})
 }
 
+// vouch tells the DNS lists of a peer that is good: a person said so, or its mail
+// has been taken for a while. Who has only just passed may be anybody, and must
+// not be able to discredit a list.
+func (d *door) vouch(f *verdict.Facts) {
+	if d.judge.Lists == nil {
+		return
+	}
+	e := f.Standing.Entry
+	if e.Source == whitelist.Operator || (e.Source == whitelist.Passed && time.Since(e.Added) > proven) {
+		d.judge.Lists.Good(f.Peer.Addr())
+	}
+}
+
+// proven is for how long a peer that passed has to be known before it vouches.
+const proven = 7 * 24 * time.Hour
+
 func (d *door) connect(g *guest) (net.Conn, []byte, error) {
-	if err := d.state().fault; errors.Is(err, handover.ErrMisread) {
+	if err := d.state().shut(d.Backend.Form); err != nil {
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithTimeout(d.carrying, handOverTimeout)

@@ -12,6 +12,7 @@ import (
 	"moggy/metrics"
 	"moggy/proxy/dialogue"
 	"moggy/proxy/handover"
+	"moggy/proxy/relay"
 	"moggy/verdict"
 	"moggy/verdict/journal"
 )
@@ -29,7 +30,19 @@ type backendState struct {
 	fault     error // why it cannot be used; nil: it can
 	offer     dialogue.Offer
 	tested    bool // the relay test was done
-	openRelay bool
+	openRelay error // it relays for everybody; nil: it does not
+}
+
+// shut is why nobody may be given to the backend although it answers, because
+// that would do harm. nil: everybody may.
+func (s *backendState) shut(form relay.Form) error {
+	switch {
+	case errors.Is(s.fault, handover.ErrMisread):
+		return s.fault
+	case form == relay.None:
+		return s.openRelay
+	}
+	return nil
 }
 
 // How often a backend is asked what it offers, and how soon again when it did
@@ -117,8 +130,9 @@ func (d *door) watch(ctx context.Context) {
 	}
 }
 
-// ask asks the backend once what it offers and, the first time that it answers,
-// whether it would relay for everybody.
+// ask asks the backend once what it offers and, until the answer is no, whether
+// it would relay for everybody. One that would and cannot tell peers apart is not
+// to be used.
 func (d *door) ask(ctx context.Context) {
 	was, now := d.state(), backendState{}
 	o := d.handover()
@@ -128,27 +142,36 @@ func (d *door) ask(ctx context.Context) {
 	now.offer = dialogue.Keep(offer.Extensions)
 	if err != nil {
 		now.offer = was.offer
-	} else if !was.tested {
-		now.tested, now.openRelay = d.relayTest(ctx)
+	} else if !was.tested || was.openRelay != nil {
+		d.relayTest(ctx, &now)
+	}
+	if now.fault == nil {
+		now.fault = now.shut(d.Backend.Form)
 	}
 	d.backend.Store(&now)
 	d.tell(was, &now)
 }
 
-func (d *door) relayTest(ctx context.Context) (tested, open bool) {
+// relayTest asks whether the backend relays for everybody. Where it cannot be
+// asked, what was known of it stays.
+func (d *door) relayTest(ctx context.Context, now *backendState) {
 	err := handover.SelfTest(ctx, d.Backend, d.handover())
-	if errors.Is(err, handover.ErrOpenRelay) {
+	open := errors.Is(err, handover.ErrOpenRelay)
+	if err != nil && !open {
+		d.log.Warn("the backend could not be asked whether it relays", "listener", d.Name, "error", err)
+		return
+	}
+	if open && now.openRelay == nil {
 		d.log.Error("the backend relays for everybody", "listener", d.Name, "error", err)
 		d.journal.Append(journal.Noted(time.Now(), "open-relay", err.Error()))
-		return true, true
 	}
-	return err == nil, false
+	now.tested, now.openRelay = true, err
 }
 
 // tell says what has changed about a backend.
 func (d *door) tell(was, now *backendState) {
 	d.metrics.Backend(d.Name, now.fault == nil)
-	d.metrics.Alarm(metrics.OpenRelay, slices.ContainsFunc(d.doors, func(d *door) bool { return d.state().openRelay }))
+	d.metrics.Alarm(metrics.OpenRelay, slices.ContainsFunc(d.doors, func(d *door) bool { return d.state().openRelay != nil }))
 	switch {
 	case now.fault != nil && (was.fault == nil || was.fault.Error() != now.fault.Error()):
 		d.log.Error("the backend cannot be used", "listener", d.Name, "backend", d.Backend.Address, "error", now.fault)

@@ -16,6 +16,9 @@ import (
 // the only way from talk to carry, and the RCPT that is being answered the only
 // moment: nothing was promised yet that the backend does not know of.
 func (s *session) handOver(ctx context.Context, e dialogue.Envelope, to dialogue.Path) tarpit.Say {
+	if err := s.door.state().shut(s.Backend.Form); err != nil {
+		return s.notTaken(err)
+	}
 	opened, err := handover.Open(ctx, s.Backend, s.handover(), s.guest.peer, s.guest.local, e, to)
 	if err != nil {
 		return s.notTaken(err)

@@ -3,9 +3,11 @@ package proxy
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
+	"moggy/dnsbl"
 	"moggy/greylist"
 	"moggy/greylist/origin"
 	"moggy/proxy/dialogue"
@@ -20,7 +22,19 @@ type Judge struct {
 	Greylist greylist.Store
 	Traps    *greylist.Traps
 	Finder   origin.Finder
+	Lists    *dnsbl.Checker // nil: none
 	Timers   atomic.Pointer[greylist.Timers]
+
+	Newcomers *greylist.Newcomers
+}
+
+// NewJudge makes a Judge that asks no lists. The fields may be changed before it
+// is used.
+func NewJudge(book *whitelist.Book, store greylist.Store, traps *greylist.Traps, t greylist.Timers) *Judge {
+	j := &Judge{Book: book, Greylist: store, Traps: traps, Finder: origin.Networks{},
+		Newcomers: greylist.NewNewcomers(newcomersHourly)}
+	j.Timers.Store(&t)
+	return j
 }
 
 // Connect decides about a peer that has just connected, from memory alone.
@@ -30,7 +44,7 @@ func (j *Judge) Connect(f *verdict.Facts, p *verdict.Policy, now time.Time) verd
 	return verdict.Decide(f, p)
 }
 
-// An Ask is how the greylist is asked: [greylist.Store.Try], or Peek.
+// An Ask is how the greylist is asked: [Judge.Try], or [greylist.Store.Peek].
 type Ask func(context.Context, greylist.Try) (greylist.Result, error)
 
 // Recipient decides about one recipient. The greylist is asked only where the
@@ -39,7 +53,8 @@ func (j *Judge) Recipient(ctx context.Context, f *verdict.Facts, p *verdict.Poli
 	f.Stage = verdict.Recipient
 	f.Standing = j.Book.List().Look(f.Peer.Addr(), now)
 	f.Trap = j.Traps.Has(f.Recipient)
-	f.Grey, f.GreyDown = greylist.Result{}, false
+	f.Grey, f.GreyDown, f.Degraded = greylist.Result{}, false, nil
+	degrade(f, f.DNS.Degraded(), verdict.DNS)
 	v := verdict.Decide(f, p)
 	if !v.LeftToGreylist() {
 		return v
@@ -49,15 +64,58 @@ func (j *Judge) Recipient(ctx context.Context, f *verdict.Facts, p *verdict.Poli
 }
 
 func (j *Judge) askGreylist(ctx context.Context, f *verdict.Facts, ask Ask, now time.Time) {
-	var err error
-	f.Origin, _ = j.Finder.Find(ctx, origin.Question{Peer: f.Peer.Addr(), Helo: f.Helo, Sender: f.Sender})
-	f.Grey, err = ask(ctx, greylist.Try{
-		Triplet: greylist.Triplet{Origin: f.Origin, Sender: f.Sender, Recipient: f.Recipient},
+	found, poorer := j.Finder.Find(ctx, origin.Question{Peer: f.Peer.Addr(), Helo: f.Helo, Sender: f.Sender})
+	try := greylist.Try{
+		Triplet: greylist.Triplet{Origin: found, Sender: f.Sender, Recipient: f.Recipient},
 		Peer:    f.Peer.Addr(), Now: now, Timers: *j.Timers.Load(),
-	})
-	if f.GreyDown = err != nil; f.GreyDown {
-		f.Degraded = append(f.Degraded, verdict.Store)
 	}
+	result, err := ask(ctx, try)
+	if err == nil && result.New() && found.Named() {
+		result = j.asNetwork(ctx, try, result)
+	}
+	f.Origin, f.Grey, f.GreyDown = found, result, err != nil
+	degrade(f, poorer, verdict.DNS)
+	degrade(f, err != nil, verdict.Store)
+}
+
+// asNetwork looks whether a try that is new for its named origin was known by its
+// network alone: DNS did not answer at its first try, and that is not its fault.
+func (j *Judge) asNetwork(ctx context.Context, t greylist.Try, named greylist.Result) greylist.Result {
+	t.Origin = origin.Network(t.Peer)
+	if r, err := j.Greylist.Peek(ctx, t); err == nil && r.Passes() {
+		return r
+	}
+	return named
+}
+
+// newcomersHourly is how many new strangers of one /24 or /64 are remembered
+// within an hour (snowshoe).
+const newcomersHourly = 20
+
+// Try is [greylist.Store.Try] for a stranger that may be one newcomer too many of
+// its network: then it is Crowded, and not remembered. A session counts once:
+// *counted is set when it did.
+func (j *Judge) Try(counted *bool) Ask {
+	return func(ctx context.Context, t greylist.Try) (greylist.Result, error) {
+		if *counted {
+			return j.Greylist.Try(ctx, t)
+		}
+		seen, err := j.Greylist.Peek(ctx, t)
+		if err != nil {
+			return seen, err
+		}
+		if *counted = seen.New(); *counted && !j.Newcomers.Admit(crowd(t.Peer), t.Now) {
+			*counted = false
+			return greylist.Result{Outcome: greylist.Crowded}, nil
+		}
+		return j.Greylist.Try(ctx, t)
+	}
+}
+
+// crowd is the network whose newcomers are counted together.
+func crowd(peer netip.Addr) netip.Prefix {
+	net, _ := netip.ParsePrefix(origin.Network(peer).Name)
+	return net
 }
 
 // Message decides about DATA of a message whose recipients were answered 250.
@@ -75,6 +133,9 @@ func (j *Judge) Remember(ctx context.Context, f *verdict.Facts, now time.Time) e
 		Net: whitelist.Net(f.Peer.Addr()), Class: whitelist.Peer, Source: whitelist.Passed,
 		Note: "came back as " + f.Origin.String(), Added: now, Used: now, Expires: now.Add(remember), Renew: remember,
 	}, now)
+	if j.Lists != nil {
+		j.Lists.Passed(f.Peer.Addr())
+	}
 	if f.Origin.Name == "" {
 		return err
 	}
@@ -90,6 +151,13 @@ func (j *Judge) List(f *verdict.Facts, ttl time.Duration, now time.Time) error {
 		Net: whitelist.Net(f.Peer.Addr()), Class: whitelist.Listed, Source: whitelist.Trapped,
 		Note: "named the trap " + greylist.CanonicalTrap(f.Recipient), Added: now, Used: now, Expires: now.Add(ttl),
 	}, now)
+}
+
+// degrade notes that a dependency could not be asked, if so.
+func degrade(f *verdict.Facts, so bool, d verdict.Dependency) {
+	if so && !slices.Contains(f.Degraded, d) {
+		f.Degraded = append(f.Degraded, d)
+	}
 }
 
 // factsOf are the facts of a connection before anything is known of it.

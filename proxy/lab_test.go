@@ -20,7 +20,6 @@ import (
 	"github.com/pires/go-proxyproto"
 
 	"moggy/greylist"
-	"moggy/greylist/origin"
 	"moggy/metrics"
 	"moggy/proxy/relay"
 	"moggy/proxy/tarpit"
@@ -69,8 +68,7 @@ func (l *lab) open(set *Settings, slots int) (done func()) {
 	l.book = must(whitelist.Open(l.t.Context(), whitelist.Options{Store: l.store, Now: time.Now(),
 		Changed: func(net netip.Prefix) { l.server.Changed(net) }}))
 	l.traps = must(greylist.OpenTraps(l.t.Context(), l.store, []string{"trap@example.net"}, time.Now()))
-	j := &Judge{Book: l.book, Greylist: l.store, Traps: l.traps, Finder: origin.Networks{}}
-	j.Timers.Store(&labTimers)
+	j := NewJudge(l.book, l.store, l.traps, labTimers)
 	l.server = New(Options{Judge: j, Journal: &l.journal, Settings: set, Grace: 30 * time.Second,
 		Pit:     tarpit.New(tarpit.Options{Slots: slots, Gap: time.Second, Timeout: time.Minute}),
 		Metrics: metrics.New(metrics.Options{Listeners: []string{"smtp"}}), Log: slog.New(slog.DiscardHandler),

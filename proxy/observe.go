@@ -27,7 +27,7 @@ func (d *door) observe(conn net.Conn, g *guest, f verdict.Facts, v verdict.Verdi
 	}
 	d.guests.enter(g, carried)
 	defer d.guests.leave(g)
-	o := &observer{door: d, set: d.settings.Load(), f: f, v: v}
+	o := &observer{door: d, set: d.settings.Load(), lists: d.consult(f.Peer.Addr()), f: f, v: v}
 	o.talk = dialogue.Options{Hostname: o.set.Policy.Hostname, Offer: everything, Recipients: o.set.Recipients, Errors: 1 << 30}
 	o.m = dialogue.New(&o.talk)
 	r := relay.CarryTapped(d.carrying, conn, back, relay.Options{Idle: d.Idle}, o)
@@ -47,8 +47,12 @@ type observer struct {
 	lines dialogue.Lines
 	buf   []byte // at most dialogue.MaxLine of a line that is not whole
 	deaf  bool
-	f     verdict.Facts
-	v     verdict.Verdict
+	lists *consultation
+
+	counted bool // among the newcomers of its network
+
+	f verdict.Facts
+	v verdict.Verdict
 }
 
 // Write implements io.Writer; it never fails.
@@ -89,7 +93,8 @@ func (o *observer) recipient(t dialogue.Turn) {
 	defer cancel()
 	envelopeFacts(&o.f, o.m.Envelope(), t.Path)
 	o.f.Excessive = t.Excessive
-	o.v = o.judge.Recipient(ctx, &o.f, &o.set.Policy, o.judge.Greylist.Try, time.Now())
+	o.f.DNS = o.lists.wait(ctx)
+	o.v = o.judge.Recipient(ctx, &o.f, &o.set.Policy, o.judge.Try(&o.counted), time.Now())
 	o.record(&o.f, &o.v)
 	if o.v.Action == verdict.HandOver {
 		o.judge.Remember(ctx, &o.f, time.Now())

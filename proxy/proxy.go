@@ -157,7 +157,7 @@ func (s *Server) Check(ctx context.Context) error {
 	}
 	asked.Wait()
 	for _, d := range s.doors {
-		if d.state().openRelay && d.Backend.Form == relay.None {
+		if d.state().openRelay != nil && d.Backend.Form == relay.None {
 			return handover.ErrOpenRelay
 		}
 	}

@@ -27,15 +27,17 @@ type session struct {
 	skip  int64         // bytes of a BDAT chunk still to be thrown away
 	after dialogue.Turn // what comes after them
 
-	f      verdict.Facts   // of the last decision
-	v      verdict.Verdict // the last decision
-	early  bool
-	told   bool // the peer was deferred, refused or closed on
-	quit   bool
-	opened *handover.Opened
-	slow   atomic.Bool // every reply is stuttered
-	mu     sync.Mutex  // guards pit
-	pit    *tarpit.Held
+	f       verdict.Facts   // of the last decision
+	v       verdict.Verdict // the last decision
+	lists   *consultation
+	counted bool // among the newcomers of its network
+	early   bool
+	told    bool // the peer was deferred, refused or closed on
+	quit    bool
+	opened  *handover.Opened
+	slow    atomic.Bool // every reply is stuttered
+	mu      sync.Mutex  // guards pit
+	pit     *tarpit.Held
 }
 
 func newSession(d *door, g *guest, set *Settings, f verdict.Facts, v verdict.Verdict) *session {
@@ -44,6 +46,7 @@ func newSession(d *door, g *guest, set *Settings, f verdict.Facts, v verdict.Ver
 		Recipients: set.Recipients, Errors: set.Errors}
 	s.m = dialogue.New(&s.talk)
 	s.slow.Store(v.Action == verdict.Hold)
+	s.lists = d.consult(g.peer.Addr())
 	g.session = s
 	return s
 }
@@ -173,7 +176,8 @@ func (s *session) recipient(t dialogue.Turn) tarpit.Say {
 	e := s.m.Envelope()
 	envelopeFacts(&s.f, e, t.Path)
 	s.f.Early, s.f.Excessive, s.f.NotSMTP = s.early, t.Excessive, false
-	s.v = s.judge.Recipient(ctx, &s.f, &s.set.Policy, s.judge.Greylist.Try, now)
+	s.f.DNS = s.lists.wait(ctx)
+	s.v = s.judge.Recipient(ctx, &s.f, &s.set.Policy, s.judge.Try(&s.counted), now)
 	s.record(&s.f, &s.v)
 	if s.v.Rule == "trap" {
 		s.trapped(now)

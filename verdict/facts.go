@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"moggy/dnsbl"
 	"moggy/greylist"
 	"moggy/whitelist"
 )
@@ -50,6 +51,8 @@ type Facts struct {
 	Origin    greylist.Origin
 	Grey      greylist.Result // zero where the greylist was not asked
 	GreyDown  bool            // the greylist could not be asked
+
+	DNS dnsbl.Score // what the DNS lists say; zero where they were not asked
 
 	Degraded []Dependency // what could not be asked, or answered from memory only
 }

@@ -51,6 +51,7 @@ const (
 	letIn   = "moggy allow add %s --note WHY"
 	forgive = "moggy pardon %s"
 	undeny  = "moggy deny rm %s"
+	deny    = "moggy deny add %s --note WHY"
 	unallow = "moggy allow rm %s"
 	look    = "moggy status"
 )
@@ -80,10 +81,14 @@ var table = [...]Rule{
 		(*Facts).known, nil, unallow},
 	{"listed-recipient", atEnvelope, Hold, "The address named a trap before: deferred.",
 		isListed, say(450, "4.7.0", "Not now, come back later"), forgive},
+	{"dns-allowed", atRecipient, HandOver, "DNS allow lists vouch for the address: handed over to the backend in this connection.",
+		func(f *Facts) bool { return f.DNS.Allowed() }, nil, deny},
 	{"trap", atEnvelope, Hold, "The recipient is a trap, and the sender no bounce: deferred; the address is listed for [trap] ttl.",
 		func(f *Facts) bool { return f.Trap && !f.NullSender() }, greyReply, forgive},
 	{"early", atEnvelope, Defer, "A byte came before the banner was out, which mail servers do not do: deferred, and not remembered as a try.",
 		func(f *Facts) bool { return f.Early }, greyReply, letIn},
+	{"dns-listed", atEnvelope, Hold, "The DNS lists that the address stands on outweigh [dnsbl] threshold: deferred.",
+		func(f *Facts) bool { return f.DNS.Listed() }, say(450, "4.7.0", "Your address stands on a block list, come back when it does not"), letIn},
 	{"excessive", atEnvelope, Defer, "More recipients in one session than [talk] recipients: 452, come back with the rest.",
 		func(f *Facts) bool { return f.Excessive }, say(452, "4.5.3", "Too many recipients"), letIn},
 	{"origin-known", atRecipient, HandOver, "The origin passed before: handed over to the backend in this connection.",
@@ -94,6 +99,8 @@ var table = [...]Rule{
 		(*Facts).NullSender, say(250, "2.1.5", "Ok"), letIn},
 	{"greylist-down", atEnvelope, Defer, "The greylist could not be asked: deferred.",
 		func(f *Facts) bool { return f.GreyDown }, say(451, "4.3.0", "Try again later"), look},
+	{"crowded", atEnvelope, Defer, "The network of the address had too many newcomers within the hour: deferred, and not remembered as a try.",
+		func(f *Facts) bool { return f.grey(greylist.Crowded) }, greyReply, letIn},
 	{"too-early", atEnvelope, Defer, "The same envelope came back before [greylist] pass was over: deferred.",
 		func(f *Facts) bool { return f.grey(greylist.TooEarly) }, greyReply, letIn},
 	{"too-late", atEnvelope, Defer, "The same envelope came back after [greylist] window: deferred, and a first try again.",
@@ -136,17 +143,30 @@ func withRef(text string, code int, ref string) string {
 	return text + " (ref " + ref + ")"
 }
 
-// why says in words what made the greylist decide as it did.
+// why says in words what lists and greylist said.
 func (f *Facts) why() string {
-	g := f.Grey
+	grey := f.greySaid()
 	switch {
-	case g.Outcome == "":
-		return ""
-	case g.Outcome == greylist.OriginKnown:
-		return fmt.Sprintf("%s passed before", f.Origin)
-	case g.Outcome == greylist.Returned:
-		return fmt.Sprintf("try %d, first at %s", g.Tries, g.First.UTC().Format(time.RFC3339))
-	default:
-		return fmt.Sprintf("try %d of %s, %s to wait", g.Tries, f.Origin, g.Wait.Round(time.Second))
+	case len(f.DNS.Hits) == 0:
+		return grey
+	case grey == "":
+		return f.DNS.String()
 	}
+	return f.DNS.String() + "; " + grey
+}
+
+// greySaid says in words what made the greylist decide as it did.
+func (f *Facts) greySaid() string {
+	g := f.Grey
+	switch g.Outcome {
+	case "":
+		return ""
+	case greylist.OriginKnown:
+		return fmt.Sprintf("%s passed before", f.Origin)
+	case greylist.Crowded:
+		return fmt.Sprintf("newcomer from %s", f.Origin)
+	case greylist.Returned:
+		return fmt.Sprintf("try %d, first at %s", g.Tries, g.First.UTC().Format(time.RFC3339))
+	}
+	return fmt.Sprintf("try %d of %s, %s to wait", g.Tries, f.Origin, g.Wait.Round(time.Second))
 }

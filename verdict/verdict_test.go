@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"moggy/dnsbl"
 	"moggy/greylist"
 	"moggy/verdict"
 	"moggy/whitelist"
@@ -46,6 +47,13 @@ func class(c whitelist.Class) func(*verdict.Facts) {
 func grey(o greylist.Outcome) func(*verdict.Facts) {
 	return func(f *verdict.Facts) {
 		f.Grey = greylist.Result{Outcome: o, Tries: 2, First: time.Date(2026, 11, 22, 21, 2, 11, 0, time.UTC), Wait: time.Minute}
+	}
+}
+
+// score is what DNS lists say, where 3 is the threshold.
+func score(total int) func(*verdict.Facts) {
+	return func(f *verdict.Facts) {
+		f.DNS = dnsbl.Score{Total: total, Threshold: 3, Hits: []dnsbl.Hit{{List: "bl.example.net", Weight: total, Code: netip.MustParseAddr("127.0.0.2")}}}
 	}
 }
 
@@ -98,6 +106,14 @@ var decisions = []struct {
 	{"call-out, greylist away", verdict.Recipient, with{null, greyDown}, "null-sender", 250},
 	{"bounce that came back", verdict.Recipient, with{null, grey(greylist.Returned)}, "returned", 0},
 
+	{"on a block list", verdict.Recipient, with{score(3), grey(greylist.Returned)}, "dns-listed", 450},
+	{"on a block list that does not weigh enough", verdict.Recipient, with{score(2), grey(greylist.Returned)}, "returned", 0},
+	{"bounce from a block list", verdict.Recipient, with{score(3), null}, "dns-listed", 450},
+	{"on an allow list", verdict.Recipient, with{score(-3), trap}, "dns-allowed", 0},
+	{"listed by us beats an allow list", verdict.Recipient, with{score(-3), class(whitelist.Listed)}, "listed-recipient", 450},
+	{"one newcomer too many", verdict.Recipient, with{grey(greylist.Crowded)}, "crowded", 451},
+	{"data from a block list", verdict.Data, with{null, score(3)}, "dns-listed", 450},
+	{"data of one newcomer too many", verdict.Data, with{null, grey(greylist.Crowded)}, "crowded", 451},
 	{"data of a bounce", verdict.Data, with{null, grey(greylist.FirstSeen)}, "first-seen", 451},
 	{"data of a bounce to a trap", verdict.Data, with{null, trap, grey(greylist.FirstSeen)}, "first-seen", 451},
 	{"data, early again", verdict.Data, with{null, grey(greylist.TooEarly)}, "too-early", 451},

@@ -180,6 +180,7 @@ name = "smtp6"
 address = "[2001:db8::1]:2525"
 backend = "198.18.0.2:2525"
 [greylist]
+origin = "network"
 pass = "2s"
 pass_unnamed = "2s"
 window = "25s"

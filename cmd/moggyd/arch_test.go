@@ -20,14 +20,17 @@ var onlyImporter = map[string][]string{
 	"github.com/gaissmai/bart":                       {"moggy/whitelist"},
 	"github.com/pires/go-proxyproto":                 {"moggy/proxy/relay"},
 	"gopkg.in/natefinch/lumberjack.v2":               {"moggy/verdict/journal"},
+	"github.com/maypok86/otter/v2":                   {"moggy/dnsbl/resolver"},
+	"blitiri.com.ar/go/spf":                          {"moggy/greylist/origin"},
+	"golang.org/x/net/publicsuffix":                  {"moggy/greylist/origin"},
 }
 
 // pure packages decide: they must not reach the network, not even by way of
 // what they import.
-var pure = []string{"moggy/verdict", "moggy/greylist", "moggy/whitelist", "moggy/proxy/dialogue"}
+var pure = []string{"moggy/verdict", "moggy/dnsbl", "moggy/greylist", "moggy/whitelist", "moggy/proxy/dialogue"}
 
 // leaves import nothing of ours.
-var leaves = []string{"moggy/greylist", "moggy/whitelist", "moggy/proxy/dialogue", "moggy/proxy/tarpit", "moggy/proxy/relay"}
+var leaves = []string{"moggy/greylist", "moggy/dnsbl", "moggy/dnsbl/resolver", "moggy/whitelist", "moggy/proxy/dialogue", "moggy/proxy/tarpit", "moggy/proxy/relay"}
 
 // pkg is what `go list` says of a package.
 type pkg struct {

@@ -29,6 +29,7 @@ type conf struct {
 	Pass    string     // default 2s
 	Gap     string     // default 100ms
 	Own     string     // a network of class own, beside this machine
+	DNS     string     // a [dnsbl] section; then origins are asked for as well
 
 	Mail, Admin, State string // filled in by start
 }
@@ -49,6 +50,7 @@ forward = "{{.Forward}}"
 {{if .Source.IsValid}}source = "{{.Source}}"{{end}}
 
 [greylist]
+origin = "{{if .DNS}}dns{{else}}network{{end}}"
 pass = "{{.Pass}}"
 pass_unnamed = "{{.Pass}}"
 
@@ -61,6 +63,8 @@ addresses = ["trap@` + peers.Domain + `"]
 
 [admin]
 address = "{{.Admin}}"
+
+{{.DNS}}
 `))
 
 // A daemon is a moggyd with a configuration and a state of its own.

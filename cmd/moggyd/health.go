@@ -2,6 +2,7 @@ package main
 
 import (
 	"moggy/cmd/internal/desk"
+	"moggy/dnsbl"
 	"moggy/metrics"
 	"moggy/whitelist"
 )
@@ -15,7 +16,16 @@ func (h *house) gauges() metrics.Gauges {
 		JournalDropped: func() float64 { return float64(h.journal.Dropped()) },
 		StoreUp:        func() bool { return h.store.Healthy() == nil },
 		Entries:        h.entries,
+		Lists:          h.lists,
 	}
+}
+
+// lists are how the DNS lists stand; nil if there are none.
+func (h *house) lists() []dnsbl.Status {
+	if h.names == nil || h.names.Lists == nil {
+		return nil
+	}
+	return h.names.Lists.Lists()
 }
 
 // local is the desk at which the operator's tool asks the running house.

@@ -15,7 +15,6 @@ import (
 	"moggy/cmd/internal/config"
 	"moggy/cmd/internal/desk"
 	"moggy/greylist"
-	"moggy/greylist/origin"
 	"moggy/metrics"
 	"moggy/proxy"
 	"moggy/proxy/relay"
@@ -35,6 +34,7 @@ type house struct {
 	traps   *greylist.Traps
 	judge   *proxy.Judge
 	journal *journal.Journal
+	names   *desk.Names
 	pit     *tarpit.Pit
 	metrics *metrics.Metrics
 	server  *proxy.Server
@@ -72,16 +72,24 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *house, 
 	if err != nil {
 		return nil, err
 	}
-	h.judge = &proxy.Judge{Book: h.book, Greylist: h.store, Traps: h.traps, Finder: origin.Networks{}}
+	h.judge = proxy.NewJudge(h.book, h.store, h.traps, desk.TimersOf(cfg))
 	h.apply(cfg)
 	h.journal, err = journal.Open(journal.Options{Dir: desk.JournalDir(cfg.StateDir), Size: int64(cfg.Journal.Size), Log: log})
 	if err != nil {
 		return nil, err
 	}
 	h.later(h.journal.Close)
-	h.pit = tarpit.New(tarpit.Options{Slots: slots(cfg), Gap: cfg.Tarpit.Gap, Timeout: cfg.Talk.Timeout, Linger: linger})
-	h.metrics = metrics.New(metrics.Options{Version: version(), Revision: revision(), Listeners: names(cfg), Gauges: h.gauges()})
+	h.metrics = metrics.New(metrics.Options{Version: version(), Revision: revision(), Listeners: listenerNames(cfg),
+		Lists: desk.ListNames(cfg), Gauges: h.gauges()})
 	h.metrics.ConfigLoaded(h.started)
+	h.names, err = desk.NewNames(cfg, desk.NamesOptions{Log: log, Asked: h.metrics.Asked, Found: h.metrics.OriginFound,
+		Events: listEvents{h.metrics, h.journal}})
+	if err != nil {
+		return nil, err
+	}
+	h.later(h.names.Close)
+	h.judge.Lists, h.judge.Finder = h.names.Lists, h.names.Finder
+	h.pit = tarpit.New(tarpit.Options{Slots: slots(cfg), Gap: cfg.Tarpit.Gap, Timeout: cfg.Talk.Timeout, Linger: linger})
 	doors, err := h.doors()
 	if err != nil {
 		return nil, err
@@ -118,6 +126,9 @@ func (h *house) serve(ctx context.Context) error {
 	h.wait.Go(func() { desk.Serve(around, h.desk, h.local()) })
 	h.wait.Go(func() { metrics.Serve(around, h.admin, h.metrics.Handler(h.health())) })
 	h.wait.Go(func() { h.flushes(around) })
+	if h.names.Lists != nil {
+		h.wait.Go(func() { h.names.Lists.Watch(around) })
+	}
 	h.announce()
 	err := h.server.Serve(ctx)
 	stop()
@@ -213,7 +224,7 @@ func listen(address, what string) (net.Listener, error) {
 	return l, nil
 }
 
-func names(cfg *config.Config) (names []string) {
+func listenerNames(cfg *config.Config) (names []string) {
 	for _, l := range cfg.Listeners {
 		names = append(names, l.Name)
 	}

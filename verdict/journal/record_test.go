@@ -64,8 +64,8 @@ func TestDecidedLine(t *testing.T) {
 	const want = `{"time":"2026-11-22T21:02:11.204Z","ref":"7KQ2ZD","event":"decided","stage":"recipient",` +
 		`"listener":"smtp","peer":"192.0.2.7:40000","class":"stranger","evidence":"nothing","action":"defer","rule":"first-seen",` +
 		`"why":"try 1 of contoso.example (spf), 4m0s to wait",` +
-		`"steps":["denied-recipient","known-recipient","listed-recipient","trap","early","excessive","origin-known","returned",` +
-		`"null-sender","greylist-down","too-early","too-late","first-seen"],` +
+		`"steps":["denied-recipient","known-recipient","listed-recipient","dns-allowed","trap","early","dns-listed","excessive","origin-known","returned",` +
+		`"null-sender","greylist-down","crowded","too-early","too-late","first-seen"],` +
 		`"origin":"contoso.example (spf)","helo":"mx.contoso.example","from":"bob@contoso.example","to":"me@example.org",` +
 		`"code":451,"wait":240,"degraded":["store","dns"]}`
 	if string(line) != want {
