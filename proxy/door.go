@@ -29,7 +29,7 @@ type door struct {
 type backendState struct {
 	fault     error // why it cannot be used; nil: it can
 	offer     dialogue.Offer
-	tested    bool // the relay test was done
+	tested    bool  // the relay test was done
 	openRelay error // it relays for everybody; nil: it does not
 }
 
