@@ -31,6 +31,8 @@ state_dir = %q
 name = "smtp"
 address = %q
 backend = %q
+[greylist]
+origin = "network" # nobody's name server is asked two thousand questions
 [tarpit]
 stutter = "1s"
 gap = "100ms"
