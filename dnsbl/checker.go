@@ -79,6 +79,11 @@ func (c *Checker) Check(ctx context.Context, peer netip.Addr) Score {
 			all[i] = l.stand(peer, all[i].reading, now)
 		}
 	}
+	for i, l := range c.lists {
+		if all[i].state == Suspected && all[i].answer == Listed {
+			all[i].state = l.cleared(ctx)
+		}
+	}
 	score := tally(c.o.Threshold, all)
 	c.credit(peer, &score, all, now)
 	return score

@@ -109,7 +109,7 @@ func TestListsTheWorld(t *testing.T) {
 }
 
 // TestSpamRun: that one listed peer after the other comes is no fault of the
-// list, and costs it its weight for no longer than its test points take.
+// list: a check waits for the test points, and nobody slips through meanwhile.
 func TestSpamRun(t *testing.T) {
 	zones := map[string]*zone{"a.example": healthy()}
 	inLab(t, zones, Options{Lists: block("a.example")}, func(t *testing.T, l *lab) {
@@ -123,8 +123,8 @@ func TestSpamRun(t *testing.T) {
 			time.Sleep(90 * time.Millisecond)
 		}
 		l.state(t, Working, "")
-		if withheld == 0 || withheld > 2 {
-			t.Errorf("%d of 600 did not count", withheld)
+		if withheld != 0 || !slices.Contains(l.states(), Suspected) {
+			t.Errorf("%d of 600 did not count, states %v", withheld, l.states())
 		}
 		if slices.Contains(l.states(), Suspended) || strings.Contains(l.log.String(), "level=WARN") {
 			t.Errorf("%v: %s", l.states(), &l.log)

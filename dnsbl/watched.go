@@ -23,7 +23,8 @@ type watched struct {
 	value    value
 	decided  decisions
 	doubtful []Decision
-	fault    string // the last answer that was an error, in words
+	fault    string        // the last answer that was an error, in words
+	trying   chan struct{} // closed when the list is no longer suspected; nil: it is not
 	probe    probe
 }
 
@@ -85,6 +86,12 @@ func (l *watched) changed(before health, now time.Time) (Change, bool) {
 	if h.state == before.state && h.reason == before.reason {
 		return Change{}, false
 	}
+	if h.state == Suspected {
+		l.trying = make(chan struct{})
+	} else if l.trying != nil {
+		close(l.trying)
+		l.trying = nil
+	}
 	c := Change{List: l.Name, Weight: l.Weight, From: before.state, To: h.state, Reason: h.reason, Why: h.why, Time: now}
 	switch {
 	case h.state == Suspended && before.state != Suspended:
@@ -112,6 +119,24 @@ func (l *watched) stand(peer netip.Addr, r reading, now time.Time) said {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return said{reading: r, name: l.Name, weight: l.Weight, state: l.health.state}
+}
+
+// cleared waits until the test points of a suspected list were asked, and returns
+// its state then: a peer that it lists must not get in because another one made
+// it suspected. When ctx ends the list is still suspected.
+func (l *watched) cleared(ctx context.Context) State {
+	l.mu.Lock()
+	trying := l.trying
+	l.mu.Unlock()
+	if trying != nil {
+		select {
+		case <-trying:
+		case <-ctx.Done():
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.health.state
 }
 
 // doubt is a reason to ask the test points, "" if there is none.

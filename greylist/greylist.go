@@ -120,7 +120,7 @@ const (
 	TooLate     Outcome = "too-late"     // it came back after Window: a first try again
 	Returned    Outcome = "returned"     // it came back in time: it has proved itself
 	OriginKnown Outcome = "origin-known" // its origin passed before, with whatever mail
-	Crowded     Outcome = "crowded"      // new, and one of too many of its network: not remembered
+	Crowded     Outcome = "crowded"      // it came back in time, as one of too many newcomers of its network
 )
 
 // Result is what a try led to.
@@ -131,7 +131,7 @@ type Result struct {
 	Wait    time.Duration // until a retry can pass; 0 where it did
 }
 
-// New reports whether nothing is remembered of the try: it is the first, or a
+// New reports whether nothing was remembered of the try: it is the first, or a
 // first one again.
 func (r Result) New() bool { return r.Outcome == FirstSeen || r.Outcome == TooLate }
 

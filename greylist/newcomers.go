@@ -11,9 +11,10 @@ import (
 // as all do, and no longer.
 const maxNetworks = 100_000
 
-// Newcomers counts the strangers that are new, for each network: who sends from
-// many addresses of one network under throw-away names (snowshoe) is remembered
-// no faster than this. It is a limiter by the generic cell rate algorithm, which
+// Newcomers counts, for each network, the strangers that have just proved
+// themselves: who sends from many addresses of one network under throw-away names
+// (snowshoe) gets in no faster than this. Those who never come back are not
+// counted, so that nobody can keep the honest ones of a network out. It is a limiter by the generic cell rate algorithm, which
 // keeps one time for each network.
 type Newcomers struct {
 	hourly int
@@ -28,7 +29,7 @@ func NewNewcomers(hourly int) *Newcomers {
 	return &Newcomers{hourly: hourly, full: make(map[netip.Prefix]time.Time)}
 }
 
-// Admit reports whether one more newcomer of net may be remembered, and counts it.
+// Admit reports whether one more newcomer of net may come in, and counts it.
 func (n *Newcomers) Admit(net netip.Prefix, now time.Time) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -88,27 +88,23 @@ func (j *Judge) asNetwork(ctx context.Context, t greylist.Try, named greylist.Re
 	return named
 }
 
-// newcomersHourly is how many new strangers of one /24 or /64 are remembered
-// within an hour (snowshoe).
+// newcomersHourly is how many strangers of one /24 or /64 get in within an hour
+// (snowshoe).
 const newcomersHourly = 20
 
 // Try is [greylist.Store.Try] for a stranger that may be one newcomer too many of
-// its network: then it is Crowded, and not remembered. A session counts once:
-// *counted is set when it did.
+// its network: then it is Crowded. A session counts once: *counted is set when it
+// did.
 func (j *Judge) Try(counted *bool) Ask {
 	return func(ctx context.Context, t greylist.Try) (greylist.Result, error) {
-		if *counted {
-			return j.Greylist.Try(ctx, t)
+		r, err := j.Greylist.Try(ctx, t)
+		if err != nil || r.Outcome != greylist.Returned || *counted {
+			return r, err
 		}
-		seen, err := j.Greylist.Peek(ctx, t)
-		if err != nil {
-			return seen, err
+		if *counted = j.Newcomers.Admit(crowd(t.Peer), t.Now); !*counted {
+			r.Outcome = greylist.Crowded
 		}
-		if *counted = seen.New(); *counted && !j.Newcomers.Admit(crowd(t.Peer), t.Now) {
-			*counted = false
-			return greylist.Result{Outcome: greylist.Crowded}, nil
-		}
-		return j.Greylist.Try(ctx, t)
+		return r, nil
 	}
 }
 

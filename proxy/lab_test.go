@@ -41,6 +41,7 @@ type lab struct {
 	listen  *memListener
 	backend *memBackend
 	journal memJournal
+	alarms  []string // guarded by journal.mu
 	stop    context.CancelFunc
 	served  chan struct{}
 }
@@ -50,6 +51,11 @@ var labTimers = greylist.Timers{Pass: 4 * time.Minute, PassUnnamed: 25 * time.Mi
 
 // inLab runs f in a lab with default settings, which change may alter.
 func inLab(t *testing.T, change func(*Settings), slots int, f func(l *lab)) {
+	inWorld(t, change, slots, func(*lab, *Judge) {}, f)
+}
+
+// inWorld is inLab with a judge that learn has told of the world outside.
+func inWorld(t *testing.T, change func(*Settings), slots int, learn func(*lab, *Judge), f func(l *lab)) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		l := &lab{t: t, dir: dir, listen: newMemListener(), backend: &memBackend{}, served: make(chan struct{})}
@@ -58,17 +64,22 @@ func inLab(t *testing.T, change func(*Settings), slots int, f func(l *lab)) {
 		if change != nil {
 			change(set)
 		}
-		defer l.open(set, slots)()
+		defer l.open(set, slots, learn)()
 		f(l)
 	})
 }
 
-func (l *lab) open(set *Settings, slots int) (done func()) {
+func (l *lab) open(set *Settings, slots int, learn func(*lab, *Judge)) (done func()) {
 	l.store = must(bolt.Open(bolt.Options{Path: filepath.Join(l.dir, "moggy.db")}))
 	l.book = must(whitelist.Open(l.t.Context(), whitelist.Options{Store: l.store, Now: time.Now(),
-		Changed: func(net netip.Prefix) { l.server.Changed(net) }}))
+		Changed: func(net netip.Prefix) {
+			if l.server != nil {
+				l.server.Changed(net)
+			}
+		}}))
 	l.traps = must(greylist.OpenTraps(l.t.Context(), l.store, []string{"trap@example.net"}, time.Now()))
 	j := NewJudge(l.book, l.store, l.traps, labTimers)
+	learn(l, j)
 	l.server = New(Options{Judge: j, Journal: &l.journal, Settings: set, Grace: 30 * time.Second,
 		Pit:     tarpit.New(tarpit.Options{Slots: slots, Gap: time.Second, Timeout: time.Minute}),
 		Metrics: metrics.New(metrics.Options{Listeners: []string{"smtp"}}), Log: slog.New(slog.DiscardHandler),
@@ -79,9 +90,20 @@ func (l *lab) open(set *Settings, slots int) (done func()) {
 	ctx, l.stop = context.WithCancel(context.Background())
 	go func() { l.server.Serve(ctx); close(l.served) }()
 	l.server.doors[0].ask(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		if j.Lists != nil {
+			j.Lists.Watch(ctx)
+		}
+	}()
 	return func() {
 		l.stop()
 		<-l.served
+		<-watched
+		if j.Lists != nil {
+			j.Lists.Close()
+		}
 		l.store.Close()
 	}
 }
@@ -172,6 +194,15 @@ func (c *caller) say(text string, want ...string) {
 			c.t.Fatalf("to %q: %q, want %q", text, got, w)
 		}
 	}
+}
+
+// ask sends lines and returns the reply.
+func (c *caller) ask(text string) string {
+	c.t.Helper()
+	if text != "" {
+		go io.WriteString(c.Conn, strings.ReplaceAll(text, "\n", "\r\n"))
+	}
+	return c.reply()
 }
 
 // after wants that much time to have passed since the call.

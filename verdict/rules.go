@@ -99,7 +99,7 @@ var table = [...]Rule{
 		(*Facts).NullSender, say(250, "2.1.5", "Ok"), letIn},
 	{"greylist-down", atEnvelope, Defer, "The greylist could not be asked: deferred.",
 		func(f *Facts) bool { return f.GreyDown }, say(451, "4.3.0", "Try again later"), look},
-	{"crowded", atEnvelope, Defer, "The network of the address had too many newcomers within the hour: deferred, and not remembered as a try.",
+	{"crowded", atEnvelope, Defer, "The same envelope came back in time, but too many newcomers of its network did within the hour: deferred; a later retry passes.",
 		func(f *Facts) bool { return f.grey(greylist.Crowded) }, greyReply, letIn},
 	{"too-early", atEnvelope, Defer, "The same envelope came back before [greylist] pass was over: deferred.",
 		func(f *Facts) bool { return f.grey(greylist.TooEarly) }, greyReply, letIn},
@@ -164,7 +164,7 @@ func (f *Facts) greySaid() string {
 	case greylist.OriginKnown:
 		return fmt.Sprintf("%s passed before", f.Origin)
 	case greylist.Crowded:
-		return fmt.Sprintf("newcomer from %s", f.Origin)
+		return fmt.Sprintf("try %d, one newcomer too many of its network", g.Tries)
 	case greylist.Returned:
 		return fmt.Sprintf("try %d, first at %s", g.Tries, g.First.UTC().Format(time.RFC3339))
 	}
