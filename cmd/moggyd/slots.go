@@ -8,7 +8,7 @@ import (
 
 // memoryOf is what a held stranger costs us, in bytes, by measurement and with
 // room to spare.
-const memoryOf = 16 << 10
+const memoryOf = 32 << 10
 
 // slots is how many strangers may be held: what the operator says, or three
 // quarters of the descriptors, but never more than fit into an eighth of the
