@@ -2,6 +2,7 @@ package peers
 
 import (
 	"context"
+	"encoding/binary"
 	"io"
 	"net"
 	"net/netip"
@@ -10,8 +11,9 @@ import (
 )
 
 // SourcePool carries connections to target, each from the next address of the prefix (127.9.3.0/28), the first one
-// included, and begins again after the last. It returns the address to call instead of target: a sender that calls
-// there looks like a pool of senders.
+// included, and begins again after the last. From a prefix wider than a /24 (127.9.0.0/16), each comes from the next /24
+// and from the next host of it. It returns the address to call instead of target: a sender that calls there looks like
+// a pool of senders.
 func SourcePool(t testing.TB, target string, prefix netip.Prefix) string {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -51,7 +53,12 @@ func (p pool) serve(ctx context.Context, l net.Listener) {
 
 // after returns the address after this one, in a circle.
 func (p pool) after(source netip.Addr) netip.Addr {
-	if next := source.Next(); p.prefix.Contains(next) {
+	next := source.Next()
+	if a := next.As4(); p.prefix.Bits() < 24 {
+		binary.BigEndian.PutUint32(a[:], binary.BigEndian.Uint32(a[:])+256)
+		next = netip.AddrFrom4(a)
+	}
+	if p.prefix.Contains(next) {
 		return next
 	}
 	return p.prefix.Addr()

@@ -175,6 +175,22 @@ func TestPool(t *testing.T) {
 	}
 }
 
+func TestPoolGoesOn(t *testing.T) {
+	for _, x := range []struct{ prefix, source, next string }{
+		{"127.9.3.2/31", "127.9.3.2", "127.9.3.3"},
+		{"127.9.3.2/31", "127.9.3.3", "127.9.3.2"},
+		{"127.9.0.0/24", "127.9.0.7", "127.9.0.8"},
+		{"127.9.0.0/16", "127.9.0.0", "127.9.1.1"},
+		{"127.9.0.0/16", "127.9.254.254", "127.9.255.255"},
+		{"127.9.0.0/16", "127.9.255.255", "127.9.0.0"},
+	} {
+		p := pool{prefix: netip.MustParsePrefix(x.prefix)}
+		if got := p.after(netip.MustParseAddr(x.source)).String(); got != x.next {
+			t.Errorf("%s: %s comes after %s, not %s", x.prefix, got, x.source, x.next)
+		}
+	}
+}
+
 func TestNothingOutlivesStop(t *testing.T) {
 	slow(t)
 	b := PostfixBackend(t, PostfixOptions{})
