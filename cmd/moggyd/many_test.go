@@ -61,7 +61,7 @@ func TestManyAtOnce(t *testing.T) {
 	many := gather(t, address, crowd)
 	grown := daemon.memory() - memory
 	many.disperse(t)
-	if bound := 2 * crowd * memoryOf; grown > bound { // the collector lets the heap double
+	if bound := crowd * memoryOf; grown > bound {
 		t.Errorf("%d strangers took %d KiB, more than %d KiB", crowd, grown>>10, bound>>10)
 	}
 	daemon.until("waiting for its files to be closed", func() bool { return daemon.files() <= files })
