@@ -171,6 +171,20 @@ func openRelay(t *testing.T, p programs) {
 	b.WaitLog(t.Context(), regexp.MustCompile(`reject: RCPT from unknown\[192\.0\.2\.1\]: 554 .*Relay access denied`))
 }
 
+// openRelayLater is one that moggyd could not ask at its start: then it gives nobody to it.
+func openRelayLater(t *testing.T, p programs) {
+	b := peers.PostfixBackend(t, peers.PostfixOptions{OpenRelay: true})
+	b.Stop()
+	d := p.start(t, conf{Backend: b.Plain, Forward: "none"})
+	b.Start()
+	d.waitLog(`the backend cannot be used.*open relay: .*set forward = \\"proxy-v2\\"`)
+	d.waitMetric(`moggy_alarms{alarm="open_relay"}`, "1")
+	d.answers("127.0.0.1", from, to, 421)
+	if n := len(b.Messages()); n > 0 {
+		t.Errorf("%d messages were delivered", n)
+	}
+}
+
 // noHeaderRead has backends that take the PROXY header for commands. moggyd says so, and what to do; nobody is given to
 // them, because their answers, refusals for good among them, are those to other commands.
 func noHeaderRead(t *testing.T, p programs) {

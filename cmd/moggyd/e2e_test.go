@@ -51,6 +51,7 @@ var cases = []struct {
 	{"known", known},
 	{"observe", observe},
 	{"open relay", openRelay},
+	{"open relay comes later", openRelayLater},
 }
 
 // programs are the paths of ours.
