@@ -14,9 +14,10 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"os"
 	"os/exec"
 	"testing"
+
+	"moggy/cmd/internal/peers"
 )
 
 // install is what a person types to get the programs.
@@ -30,14 +31,7 @@ var paths = map[string]string{"unbound": "/usr/sbin/unbound", "rbldnsd": "/usr/s
 func Need(t testing.TB, programs ...string) {
 	t.Helper()
 	for _, name := range programs {
-		err := have(name)
-		if err == nil {
-			continue
-		}
-		if os.Getenv("MOGGY_E2E") == "1" {
-			t.Fatalf("%s is needed because MOGGY_E2E=1: %v", name, err)
-		}
-		t.Skipf("%s cannot be run here: %v", name, err)
+		peers.Demand(t, name, have(name))
 	}
 }
 

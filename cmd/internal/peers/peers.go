@@ -36,13 +36,18 @@ const (
 func Need(t testing.TB, programs ...string) {
 	t.Helper()
 	for _, name := range programs {
-		err := have(name)
-		if err == nil {
-			continue
-		}
-		if os.Getenv("MOGGY_E2E") == "1" {
-			t.Fatalf("%s is needed because MOGGY_E2E=1: %v", name, err)
-		}
+		Demand(t, name, have(name))
+	}
+}
+
+// Demand does what Need does with a program that err says cannot be run; nil: it can.
+func Demand(t testing.TB, name string, err error) {
+	t.Helper()
+	switch {
+	case err == nil:
+	case os.Getenv("MOGGY_E2E") == "1":
+		t.Fatalf("%s is needed because MOGGY_E2E=1: %v", name, err)
+	default:
 		t.Skipf("%s cannot be run here: %v", name, err)
 	}
 }
