@@ -176,3 +176,14 @@ func FuzzKey(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkNext is a try of a triplet that was seen before.
+func BenchmarkNext(b *testing.B) {
+	first := time.Unix(1_700_000_000, 0)
+	s := State{First: first, Last: first, Tries: 1}
+	now, t := first.Add(10*time.Minute), Timers{Pass: 4 * time.Minute, Window: 48 * time.Hour}
+	b.ReportAllocs()
+	for b.Loop() {
+		Next(s, now, t.Pass, t)
+	}
+}
