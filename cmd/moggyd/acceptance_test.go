@@ -24,6 +24,7 @@ type setup struct {
 	sink   []string         // flags of the backend
 	broken bool             // there is no backend
 	tls    bool             // the backend offers STARTTLS
+	zones  []string         // DNS lists; a weight stands behind "=", default 3
 }
 
 // setups are all that moggy can be put into. Where many dialogues are for one
@@ -39,6 +40,16 @@ var setups = []setup{
 	{name: "backend-554", config: "backend-554", plays: all, sink: []string{"--banner", "554 5.3.2 no mail here"}},
 	{name: "backend-drop-eod", config: "backend-drop-eod", plays: all, sink: []string{"--drop-at", "EOD"}},
 	{name: "backend-defer", config: "backend-defer", plays: all, sink: []string{"--defer-rcpt", "defer-me"}},
+	{name: "dnsbl", config: "dnsbl", plays: all, zones: []string{"bl.test", "bl2.test=1"}},
+	{name: "dnswl", config: "dnswl", plays: all, zones: []string{"wl.test=-3"}},
+	{name: "dnswl-quota", config: "dnswl-quota", plays: all, zones: []string{"wlq.test=-3"}},
+	broken("world"), broken("park"), broken("quota"), broken("typo"), broken("excess"), broken("servfail"), broken("refused"),
+	broken("slow"), broken("empty"), broken("cname"), broken("trunc"), broken("badid"), broken("esc"),
+}
+
+// broken is a setup with one DNS list, which is not as it should be.
+func broken(zone string) setup {
+	return setup{name: "dnsbl-" + zone, config: "dnsbl-" + zone, plays: all, zones: []string{zone + ".test"}}
 }
 
 func all(scene) bool        { return true }
@@ -149,7 +160,10 @@ func (c corpus) play(t *testing.T, s setup, programs string) {
 	if !s.broken {
 		l.startSink(s)
 	}
-	daemon := startMoggyd(t, l.dir, fmt.Sprintf(labConfig, l.path("state")), l.command, filepath.Join(programs, "moggyd"))
+	if s.zones != nil {
+		l.startDNS()
+	}
+	daemon := startMoggyd(t, l.dir, s.moggyToml(l.path("state")), l.command, filepath.Join(programs, "moggyd"))
 	l.trust(programs)
 	played := l.play(s, daemon, c.path, ids, programs)
 	if len(played) != len(ids) {
@@ -200,6 +214,34 @@ address = "127.0.0.1:9925"
 // trusted are the peers that are let in by an entry.
 var trusted, trusted6 = []string{"198.18.1.10", "198.18.1.11", "198.18.1.12"}, []string{"2001:db8:1::10"}
 
+// moggyToml is the configuration of a setup.
+func (s setup) moggyToml(state string) string {
+	text := fmt.Sprintf(labConfig, state)
+	if s.zones == nil {
+		return text
+	}
+	text = strings.Replace(text, `origin = "network"`, `origin = "dns"`, 1)
+	text += fmt.Sprintf("[dnsbl]\nservers = [%q]\n", labDNS)
+	for _, zone := range s.zones {
+		zone, weight, _ := strings.Cut(zone, "=")
+		text += fmt.Sprintf("[[dnsbl.list]]\nzone = %q\nweight = %s\ncodes = [\"127.0.0.2-127.0.20.3\"]\n", zone, cmp.Or(weight, "3"))
+	}
+	return text
+}
+
+// labDNS is where the name server of the labs answers.
+const labDNS = "198.18.0.53:53"
+
+// startDNS starts the name server, and waits until it does.
+func (l *lab) startDNS() {
+	l.t.Helper()
+	p := start(l.t, "the name server", l.path("dns.log"), l.command("python3", filepath.Join(acceptance, "fakedns.py"), labDNS))
+	p.until("waiting for its port", func() bool { return l.command("python3", "-c", askDNS).Run() == nil })
+}
+
+// askDNS connects to the name server.
+const askDNS = `import socket; socket.create_connection(("198.18.0.53", 53), 1)`
+
 // labProfile tells the player what labConfig says.
 func labProfile(s setup) map[string]any {
 	can := []string{"trap"}
@@ -207,17 +249,18 @@ func labProfile(s setup) map[string]any {
 		can = append(can, "starttls")
 	}
 	return map[string]any{
-		"server_name": "mx.local.test",
-		"greet_wait":  1,
-		"reply_max":   8, // the longest reply to a listed peer, EHLO's, at a byte in 50 ms
-		"grey_delay":  2,
-		"grey_window": 25,
-		"cmd_timeout": 10,
-		"conn_limit":  300, // a peer has no limit of its own: the slots are the limit
-		"trusted":     trusted,
-		"trusted6":    trusted6,
-		"ports":       map[string]string{"smtp6": "[2001:db8::1]:2525", "metrics": "127.0.0.1:9925"},
-		"can":         can,
+		"server_name":   "mx.local.test",
+		"greet_wait":    1,
+		"reply_max":     8, // the longest reply to a listed peer, EHLO's, at a byte in 50 ms
+		"grey_delay":    2,
+		"grey_window":   25,
+		"cmd_timeout":   10,
+		"dnsbl_timeout": 2,
+		"conn_limit":    300, // a peer has no limit of its own: the slots are the limit
+		"trusted":       trusted,
+		"trusted6":      trusted6,
+		"ports":         map[string]string{"smtp6": "[2001:db8::1]:2525", "metrics": "127.0.0.1:9925"},
+		"can":           can,
 		"flags": map[string]any{
 			"pregreet": map[string]string{"log": ` src={src} .*early=yes`},
 			"bot":      map[string]string{"log": ` src={src} .*why=(not-smtp|errors)`},
