@@ -166,7 +166,7 @@ func (c *Checker) ask(ctx context.Context, l *watched, peer netip.Addr) reading 
 			return r
 		}
 	}
-	l.answered(r.answer, now.Sub(began), now)
+	l.answered(peer, r.answer, now.Sub(began), now)
 	return r
 }
 

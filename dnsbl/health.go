@@ -1,6 +1,10 @@
 package dnsbl
 
-import "time"
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
 
 // A State says how far a list is believed, and whether it is asked.
 type State string
@@ -61,12 +65,13 @@ type health struct {
 	every  time.Duration // between probes of a list that works
 	pause  time.Duration // until the next probe
 
-	fails   int       // unanswered questions in a row
-	rights  int       // right probes in a row
-	need    int       // of them it takes to come back
-	right   time.Time // the last right probe
-	back    time.Time // when it last came back
-	doubted time.Time // the last suspicion
+	fails   int          // unanswered questions in a row, those about one peer taken as one
+	unheard []netip.Addr // the peers that they were about, silentAfter of them at most
+	rights  int          // right probes in a row
+	need    int          // of them it takes to come back
+	right   time.Time    // the last right probe
+	back    time.Time    // when it last came back
+	doubted time.Time    // the last suspicion
 }
 
 func newHealth(every time.Duration, now time.Time) health {
@@ -83,8 +88,21 @@ func (h *health) become(s State, r Reason, why string, now time.Time) {
 // answered is any answer to a question about a peer.
 func (h *health) answered() {
 	if h.state != Silent {
-		h.fails = 0
+		h.fails, h.unheard = 0, nil
 	}
+}
+
+// unanswered is a question about a peer that nobody answered. That the same peer
+// comes again says nothing new: resolvers remember a failure for a while, and one
+// peer must not be able to take a list out of service.
+func (h *health) unanswered(peer netip.Addr, now time.Time) {
+	if slices.Contains(h.unheard, peer) {
+		return
+	}
+	if len(h.unheard) < silentAfter {
+		h.unheard = append(slices.Clip(h.unheard), peer)
+	}
+	h.failed(now)
 }
 
 // failed is a question that nobody answered.
@@ -154,7 +172,7 @@ func (h *health) probedWrong(f finding, now time.Time) {
 }
 
 func (h *health) probedRight(f finding, now time.Time) {
-	h.fails, h.right = 0, now
+	h.fails, h.unheard, h.right = 0, nil, now
 	h.rights++
 	if f.tested6 {
 		h.ipv6 = f.ipv6

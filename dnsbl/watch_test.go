@@ -192,14 +192,17 @@ func TestRefusesSometimes(t *testing.T) {
 	})
 }
 
-// TestSilent: a dead list costs five checks their time, and no more.
+// nth is one peer of many.
+func nth(i int) netip.Addr { return netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}) }
+
+// TestSilent: a dead list costs five peers their time, and no more.
 func TestSilent(t *testing.T) {
 	zones := map[string]*zone{"a.example": healthy("198.51.100.66")}
 	inLab(t, zones, Options{Lists: block("a.example")}, func(t *testing.T, l *lab) {
 		l.change("a.example", func(z *zone) { z.delay = time.Hour })
 		began := time.Now()
-		for range 20 {
-			l.check(t, bad, "0 of 3; silent: a.example")
+		for i := range 20 {
+			l.check(t, nth(i), "0 of 3; silent: a.example")
 			synctest.Wait()
 		}
 		if took := time.Since(began); took != 5*2*time.Second {
@@ -238,14 +241,35 @@ func TestNotSilent(t *testing.T) {
 	})
 }
 
+// TestOneUnanswered: one peer about which a list cannot be asked does not make it
+// silent for all, however often it comes.
+func TestOneUnanswered(t *testing.T) {
+	zones := map[string]*zone{"a.example": healthy("198.51.100.66")}
+	inLab(t, zones, Options{Lists: block("a.example")}, func(t *testing.T, l *lab) {
+		l.change("a.example", func(z *zone) { z.err = errServer })
+		for range 50 {
+			l.check(t, stranger, "0 of 3; silent: a.example")
+		}
+		l.state(t, Working, "")
+		l.change("a.example", func(z *zone) { z.err = nil })
+		l.check(t, bad, "3 of 3: a.example +3 (127.0.0.2)")
+		l.change("a.example", func(z *zone) { z.err = errServer })
+		for i := range silentAfter {
+			l.state(t, Working, "")
+			l.Check(t.Context(), nth(i))
+		}
+		l.state(t, Silent, NoAnswer)
+	})
+}
+
 // TestHiccup: a moment without DNS makes a list silent, and the probe that
 // follows at once brings it back.
 func TestHiccup(t *testing.T) {
 	zones := map[string]*zone{"a.example": healthy("198.51.100.66")}
 	inLab(t, zones, Options{Lists: block("a.example")}, func(t *testing.T, l *lab) {
 		l.change("a.example", func(z *zone) { z.delay = time.Hour })
-		for range 10 {
-			go l.Check(t.Context(), bad)
+		for i := range 10 {
+			go l.Check(t.Context(), nth(i))
 		}
 		synctest.Wait()
 		l.change("a.example", func(z *zone) { z.delay = time.Millisecond })

@@ -48,7 +48,7 @@ func (l *watched) asks(addr netip.Addr) (bool, State) {
 }
 
 // answered notes what became of a question about a peer.
-func (l *watched) answered(a Answer, took time.Duration, now time.Time) {
+func (l *watched) answered(peer netip.Addr, a Answer, took time.Duration, now time.Time) {
 	l.mu.Lock()
 	l.value.answered(a, took)
 	if !a.silent() {
@@ -57,7 +57,7 @@ func (l *watched) answered(a Answer, took time.Duration, now time.Time) {
 	l.mu.Unlock()
 	l.events.Answered(l.Name, a, took)
 	if a.silent() {
-		l.turn(now, func(h *health) { h.failed(now) })
+		l.turn(now, func(h *health) { h.unanswered(host(peer), now) })
 	}
 }
 
