@@ -74,14 +74,14 @@ func TestCheck(t *testing.T) {
 		"w.example": healthy().list("127.0.5.2", "192.0.2.1"),
 	}
 	inLab(t, zones, Options{Lists: lists}, func(t *testing.T, l *lab) {
-		s := l.check(t, bad, "4 of 3: a.example +3 (127.0.0.2), b.example +1 (127.0.0.2)")
+		s := l.check(t, bad, "4 of 3: a.example 127.0.0.2 (+3), b.example 127.0.0.2 (+1)")
 		if !s.Listed() || s.Allowed() {
 			t.Error("it is listed")
 		}
-		l.check(t, ip("::ffff:198.51.100.67"), "1 of 3: b.example +1 (127.0.0.2)")
+		l.check(t, ip("::ffff:198.51.100.67"), "1 of 3: b.example 127.0.0.2 (+1)")
 		l.check(t, stranger, "0 of 3")
-		l.check(t, ip("2001:db8::66"), "3 of 3: a.example +3 (127.0.0.2)") // b does not know IPv6
-		if s := l.check(t, ip("192.0.2.1"), "-3 of 3: w.example -3 (127.0.5.2)"); !s.Allowed() {
+		l.check(t, ip("2001:db8::66"), "3 of 3: a.example 127.0.0.2 (+3)") // b does not know IPv6
+		if s := l.check(t, ip("192.0.2.1"), "-3 of 3: w.example 127.0.5.2 (-3)"); !s.Allowed() {
 			t.Error("it is allowed")
 		}
 		l.check(t, netip.Addr{}, "0 of 3")
@@ -99,7 +99,7 @@ func TestCheckTime(t *testing.T) {
 		l.change("slow.example", func(z *zone) { z.delay = 3 * time.Second })
 		l.change("deaf.example", func(z *zone) { z.deaf = true })
 		began := time.Now()
-		s := l.check(t, bad, "3 of 3: fast.example +3 (127.0.0.2); silent: slow.example, deaf.example")
+		s := l.check(t, bad, "3 of 3: fast.example 127.0.0.2 (+3); silent: slow.example, deaf.example")
 		if took := time.Since(began); took != 2*time.Second || !s.Listed() || !s.Degraded() {
 			t.Errorf("it took %s", took)
 		}
@@ -209,7 +209,7 @@ func TestCheckWithoutLists(t *testing.T) {
 func TestUntested(t *testing.T) {
 	r := newResolver(map[string]*zone{"a.example": healthy("198.51.100.66", "::ffff:127.0.0.2", "2001:db8::1")})
 	c := New(Options{Resolver: r, Threshold: 3, Lists: block("a.example")})
-	for _, want := range []string{"0 of 3; not counted: a.example (untested)", "3 of 3: a.example +3 (127.0.0.2)"} {
+	for _, want := range []string{"0 of 3; not counted: a.example (untested)", "3 of 3: a.example 127.0.0.2 (+3)"} {
 		for _, peer := range []netip.Addr{bad, ip("2001:db8::1")} {
 			if s := c.Check(t.Context(), peer); s.String() != want {
 				t.Errorf("%s scores %s; want %s", peer, s, want)
@@ -264,7 +264,7 @@ func TestSecret(t *testing.T) {
 	zones := map[string]*zone{key + ".zen.example": healthy("198.51.100.66")}
 	inLab(t, zones, Options{Lists: block(key + ".zen.example")}, func(t *testing.T, l *lab) {
 		var seen strings.Builder
-		l.check(t, bad, "3 of 3: ***.zen.example +3 (127.0.0.2)")
+		l.check(t, bad, "3 of 3: ***.zen.example 127.0.0.2 (+3)")
 		for _, how := range []func(*zone){
 			func(z *zone) { z.err = fmt.Errorf("%s: %w", key, errServer) },
 			func(z *zone) { z.err, z.world = nil, ips("127.255.255.254") },

@@ -57,12 +57,12 @@ func (s Score) hangsOn(weight int) bool {
 	return without.Listed() != s.Listed() || without.Allowed() != s.Allowed()
 }
 
-// String is the score in words: "3 of 3: zen +3 (127.0.0.4); silent: wl".
+// String is the score in words: "3 of 3: zen 127.0.0.4 (+3); silent: wl".
 func (s Score) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d of %d", s.Total, s.Threshold)
 	for i, h := range s.Hits {
-		fmt.Fprintf(&b, "%s %s %+d (%s)", separator(i, ":"), h.List, h.Weight, h.Code)
+		fmt.Fprintf(&b, "%s %s %s (%+d)", separator(i, ":"), h.List, h.Code, h.Weight)
 	}
 	for i, l := range s.Silent {
 		fmt.Fprintf(&b, "%s %s", separator(i, "; silent:"), l)

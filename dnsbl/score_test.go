@@ -79,12 +79,12 @@ func TestTally(t *testing.T) {
 		"nobody asked": {nil, "0 of 3", false, false},
 		"not asked":    {[]said{{name: "a", weight: 3, state: Working}}, "0 of 3", false, false},
 		"clean":        {[]said{{reading{answer: Clean}, "a", 3, Working}}, "0 of 3", false, false},
-		"listed":       {[]said{{hit, "a", 3, Working}}, "3 of 3: a +3 (127.0.0.2)", true, false},
-		"not enough":   {[]said{{hit, "a", 2, Working}}, "2 of 3: a +2 (127.0.0.2)", false, false},
-		"together":     {[]said{{hit, "a", 2, Working}, {hit, "b", 1, Working}}, "3 of 3: a +2 (127.0.0.2), b +1 (127.0.0.2)", true, false},
-		"allowed":      {[]said{{hit, "w", -3, Working}}, "-3 of 3: w -3 (127.0.0.2)", false, true},
-		"not allowed":  {[]said{{hit, "w", -2, Working}}, "-2 of 3: w -2 (127.0.0.2)", false, false},
-		"both":         {[]said{{hit, "a", 3, Working}, {hit, "w", -3, Working}}, "0 of 3: a +3 (127.0.0.2), w -3 (127.0.0.2)", false, false},
+		"listed":       {[]said{{hit, "a", 3, Working}}, "3 of 3: a 127.0.0.2 (+3)", true, false},
+		"not enough":   {[]said{{hit, "a", 2, Working}}, "2 of 3: a 127.0.0.2 (+2)", false, false},
+		"together":     {[]said{{hit, "a", 2, Working}, {hit, "b", 1, Working}}, "3 of 3: a 127.0.0.2 (+2), b 127.0.0.2 (+1)", true, false},
+		"allowed":      {[]said{{hit, "w", -3, Working}}, "-3 of 3: w 127.0.0.2 (-3)", false, true},
+		"not allowed":  {[]said{{hit, "w", -2, Working}}, "-2 of 3: w 127.0.0.2 (-2)", false, false},
+		"both":         {[]said{{hit, "a", 3, Working}, {hit, "w", -3, Working}}, "0 of 3: a 127.0.0.2 (+3), w 127.0.0.2 (-3)", false, false},
 		"late":         {[]said{{reading{answer: Late}, "a", 3, Working}}, "0 of 3; silent: a", false, false},
 		"failed":       {[]said{{reading{answer: Failed}, "a", 3, Working}}, "0 of 3; silent: a", false, false},
 		"silent":       {[]said{{reading{answer: Late}, "a", 3, Silent}}, "0 of 3; silent: a", false, false},
@@ -94,7 +94,7 @@ func TestTally(t *testing.T) {
 		"refused": {[]said{{reading{Refused, ip("127.255.255.254")}, "a", 3, Suspected}},
 			"0 of 3; not counted: a (suspected); no listing: a answered 127.255.255.254", false, false},
 		"another code": {[]said{{reading{Other, ip("127.0.0.11")}, "a", 3, Working}, {hit, "b", 3, Working}},
-			"3 of 3: b +3 (127.0.0.2); no listing: a answered 127.0.0.11", true, false},
+			"3 of 3: b 127.0.0.2 (+3); no listing: a answered 127.0.0.11", true, false},
 	} {
 		s := tally(3, c.said)
 		if s.String() != c.want || s.Listed() != c.listed || s.Allowed() != c.allow {

@@ -101,7 +101,7 @@ func TestListsTheWorld(t *testing.T) {
 		if s := l.state(t, Working, ""); len(s.Doubtful) != len(doubtful) {
 			t.Error("what is in doubt is forgotten")
 		}
-		l.check(t, ip("10.0.0.5"), "3 of 3: a.example +3 (127.0.0.2)")
+		l.check(t, ip("10.0.0.5"), "3 of 3: a.example 127.0.0.2 (+3)")
 		if want := []State{Working, Suspected, Suspended, Working}; !slices.Equal(l.states(), want) {
 			t.Errorf("%v", l.states())
 		}
@@ -145,7 +145,7 @@ func TestSuspectedWithoutAnswer(t *testing.T) {
 		l.check(t, bad, "0 of 3; not counted: a.example (suspected)")
 		time.Sleep(10 * time.Second)
 		l.state(t, Working, "")
-		l.check(t, bad, "3 of 3: a.example +3 (127.0.0.2)")
+		l.check(t, bad, "3 of 3: a.example 127.0.0.2 (+3)")
 	})
 }
 
@@ -157,7 +157,7 @@ func TestRefuses(t *testing.T) {
 	zones := map[string]*zone{"a.example": healthy(), "b.example": healthy("198.51.100.66")}
 	inLab(t, zones, Options{Lists: block("a.example", "b.example")}, func(t *testing.T, l *lab) {
 		l.change("a.example", func(z *zone) { z.world, z.delay = ips("127.255.255.254"), 10*time.Millisecond })
-		s := l.check(t, bad, "3 of 3: b.example +3 (127.0.0.2); not counted: a.example (suspected); no listing: a.example answered 127.255.255.254")
+		s := l.check(t, bad, "3 of 3: b.example 127.0.0.2 (+3); not counted: a.example (suspected); no listing: a.example answered 127.255.255.254")
 		if len(s.Errors) != 1 || !strings.Contains(s.Errors[0].Meaning, "public resolvers") {
 			t.Errorf("%+v", s.Errors)
 		}
@@ -218,7 +218,7 @@ func TestSilent(t *testing.T) {
 		}
 		l.change("a.example", func(z *zone) { z.delay = 0 })
 		time.Sleep(5*time.Minute + 2*time.Second)
-		l.check(t, bad, "3 of 3: a.example +3 (127.0.0.2)")
+		l.check(t, bad, "3 of 3: a.example 127.0.0.2 (+3)")
 		if n := strings.Count(l.log.String(), "level=WARN"); n != 1 || strings.Count(l.log.String(), "works again") != 1 {
 			t.Error(&l.log)
 		}
@@ -252,7 +252,7 @@ func TestOneUnanswered(t *testing.T) {
 		}
 		l.state(t, Working, "")
 		l.change("a.example", func(z *zone) { z.err = nil })
-		l.check(t, bad, "3 of 3: a.example +3 (127.0.0.2)")
+		l.check(t, bad, "3 of 3: a.example 127.0.0.2 (+3)")
 		l.change("a.example", func(z *zone) { z.err = errServer })
 		for i := range silentAfter {
 			l.state(t, Working, "")
@@ -274,7 +274,7 @@ func TestHiccup(t *testing.T) {
 		synctest.Wait()
 		l.change("a.example", func(z *zone) { z.delay = time.Millisecond })
 		time.Sleep(2*time.Second + 2*time.Millisecond)
-		l.check(t, bad, "3 of 3: a.example +3 (127.0.0.2)")
+		l.check(t, bad, "3 of 3: a.example 127.0.0.2 (+3)")
 		if want := []State{Working, Silent, Working}; !slices.Equal(l.states(), want) {
 			t.Errorf("%v", l.states())
 		}
@@ -346,7 +346,7 @@ func TestOneNetwork(t *testing.T) {
 		for i := range 200 {
 			peer := netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: byte(i + 1)})
 			l.change("a.example", func(z *zone) { z.list("127.0.0.2", peer.String()) })
-			l.check(t, peer, "3 of 3: a.example +3 (127.0.0.2)")
+			l.check(t, peer, "3 of 3: a.example 127.0.0.2 (+3)")
 		}
 		l.Passed(ip("2001:db8::ffff"))
 		if s := l.state(t, Working, ""); s.Passed != 1 || len(l.states()) != 1 {

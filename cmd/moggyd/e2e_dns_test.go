@@ -269,7 +269,7 @@ func dnsLists(t *testing.T, p programs) {
 	d.works("wl.test")
 
 	d.answers("127.50.1.1", from, to, 450)
-	if r := d.about("127.50.1.1", "dns-listed"); r.Action != string(verdict.Hold) || !strings.Contains(r.Why, "bl.test +3 (127.0.0.2)") {
+	if r := d.about("127.50.1.1", "dns-listed"); r.Action != string(verdict.Hold) || !strings.Contains(r.Why, "bl.test 127.0.0.2 (+3)") {
 		t.Errorf("a listed stranger: %s, %s", r.Action, r.Why)
 	}
 	d.answers("127.51.1.1", from, to, 0)

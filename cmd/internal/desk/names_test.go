@@ -86,12 +86,12 @@ func TestTryAsksDNS(t *testing.T) {
 		origin greylist.Origin
 		score  string
 	}{
-		{"192.0.2.7", mail, "dns-listed", false, spf, "3 of 3: bl.test +3 (127.0.0.4)"},
-		{"192.0.2.8", mail, "dns-allowed", true, spf, "-3 of 3: friends -3 (127.0.5.1)"},
-		{"192.0.2.9", mail, "first-seen", false, spf, "0 of 3: bl.test +3 (127.0.0.4), friends -3 (127.0.5.1)"},
+		{"192.0.2.7", mail, "dns-listed", false, spf, "3 of 3: bl.test 127.0.0.4 (+3)"},
+		{"192.0.2.8", mail, "dns-allowed", true, spf, "-3 of 3: friends 127.0.5.1 (-3)"},
+		{"192.0.2.9", mail, "first-seen", false, spf, "0 of 3: bl.test 127.0.0.4 (+3), friends 127.0.5.1 (-3)"},
 		{"192.0.2.10", mail, "first-seen", false, spf, "0 of 3"},
-		{"192.0.2.7", nil, "", false, greylist.Origin{Kind: greylist.Name, Name: "fabrikam.test"}, "3 of 3: bl.test +3 (127.0.0.4)"},
-		{"192.0.2.8", nil, "", true, greylist.Origin{Kind: greylist.Network, Name: "192.0.2.0/24"}, "-3 of 3: friends -3 (127.0.5.1)"},
+		{"192.0.2.7", nil, "", false, greylist.Origin{Kind: greylist.Name, Name: "fabrikam.test"}, "3 of 3: bl.test 127.0.0.4 (+3)"},
+		{"192.0.2.8", nil, "", true, greylist.Origin{Kind: greylist.Network, Name: "192.0.2.0/24"}, "-3 of 3: friends 127.0.5.1 (-3)"},
 	} {
 		r := must(l.Try(t.Context(), Question{Addr: netip.MustParseAddr(c.addr), Mail: c.mail}))
 		rule := ""
