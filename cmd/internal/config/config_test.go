@@ -114,7 +114,7 @@ func TestDesign(t *testing.T) {
 
 func TestDefault(t *testing.T) {
 	got := Default()
-	if !validDomain(got.Hostname) || got.StateDir != stateDir(os.Geteuid()) {
+	if !validDomain(got.Hostname) || got.StateDir != stateDir(os.Geteuid(), os.Getenv("STATE_DIRECTORY")) {
 		t.Errorf("hostname %q, state_dir %q", got.Hostname, got.StateDir)
 	}
 	want := &Config{
@@ -147,8 +147,11 @@ func TestDefault(t *testing.T) {
 	if empty, err := Parse("empty.toml", nil); err != nil || !reflect.DeepEqual(empty, got) {
 		t.Errorf("an empty file is %+v, %v; want the defaults", empty, err)
 	}
-	if stateDir(0) != "/var/lib/moggy" || stateDir(1000) != "./moggy-state" {
+	if stateDir(0, "") != "/var/lib/moggy" || stateDir(1000, "") != "./moggy-state" {
 		t.Error("state_dir of root and of others")
+	}
+	if got := stateDir(1000, "/var/lib/moggy:/var/lib/other"); got != "/var/lib/moggy" {
+		t.Errorf("state_dir of a systemd service is %s", got)
 	}
 }
 

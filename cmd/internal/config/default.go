@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -17,7 +18,7 @@ func Default() *Config {
 	smtp.setDefaults()
 	c := &Config{
 		Hostname:      machineName(),
-		StateDir:      stateDir(os.Geteuid()),
+		StateDir:      stateDir(os.Geteuid(), os.Getenv("STATE_DIRECTORY")),
 		Mode:          ModeEnforce,
 		Grace:         30 * time.Second,
 		LocalNetworks: []string{LocalAuto},
@@ -64,7 +65,12 @@ func machineName() string {
 	return "localhost"
 }
 
-func stateDir(euid int) string {
+// stateDir is where the state is by default. service is what a service manager
+// made for it: STATE_DIRECTORY of systemd, several with colons between.
+func stateDir(euid int, service string) string {
+	if dir, _, _ := strings.Cut(service, ":"); dir != "" {
+		return dir
+	}
 	if euid == 0 {
 		return "/var/lib/moggy"
 	}
