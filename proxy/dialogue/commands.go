@@ -43,7 +43,7 @@ const maxDomain = 255
 // hello is EHLO and HELO. Text after the first word is ignored: §4.1.1.1 says
 // to be prepared for it.
 func (m *Machine) hello(verb, arg string) Turn {
-	name, _, _ := strings.Cut(arg, " ")
+	name, _, _ := strings.Cut(strings.ReplaceAll(arg, "\t", " "), " ")
 	if name == "" || len(name) > maxDomain || !ascii(name) {
 		return m.fault(Reply{501, "5.5.4", "Syntax: " + verb + " hostname"})
 	}

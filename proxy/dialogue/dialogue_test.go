@@ -237,9 +237,19 @@ func TestParsePath(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"", "TO", "TO:", "TO:<", "TO:<a@b", "FROM:<a@b>", "TO:<a@b>x", "TO:<a b@c>", "TO:<a@>",
-		"TO:<<a@b>>", "TO:<a@b> <c@d>x\xff\xfe", `TO:<"a@b>`, "TO:<a\xff@b>", "TO:<" + strings.Repeat("a", 321) + ">"} {
+		"TO:<<a@b>>", "TO:<a@b> <c@d>x\xff\xfe", `TO:<"a@b>`, "TO:<a\xff@b>", "TO:<\"a\tb\"@c.example>", "TO:<\"a\\\tb\"@c.example>", "TO:<" + strings.Repeat("a", 321) + ">"} {
 		if p, ok := parsePath(bad, "TO:"); ok && bad != "TO:<a@b> <c@d>x\xff\xfe" {
 			t.Errorf("%q was taken as %q", bad, p.Text)
+		}
+	}
+}
+
+// A tab ends the name of a HELO, as a space does: no command of ours may have one.
+func TestHelloEndsAtWhiteSpace(t *testing.T) {
+	for _, line := range []string{"EHLO mail.test x", "EHLO mail.test\tx", "HELO\tmail.test\t"} {
+		m := New(&Options{Hostname: "mx.test", Errors: 4})
+		if m.Line(Line{Text: []byte(line)}); m.Envelope().Helo != "mail.test" {
+			t.Errorf("%q: %q", line, m.Envelope().Helo)
 		}
 	}
 }

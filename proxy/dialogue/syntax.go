@@ -57,10 +57,10 @@ func pathEnd(s string) int {
 }
 
 // validPath is liberal in what a mailbox is, and strict where a laxer reading
-// could make one command into two: no white space outside quotes, nothing that
-// is not UTF-8.
+// could make one command into two: no white space outside quotes, no tab even
+// there (§4.1.2), nothing that is not UTF-8.
 func validPath(text string) bool {
-	if len(text) > maxPath || !utf8.ValidString(text) {
+	if len(text) > maxPath || !utf8.ValidString(text) || strings.Contains(text, "\t") {
 		return false
 	}
 	quoted := false
