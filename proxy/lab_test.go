@@ -245,8 +245,8 @@ func (l *memListener) Accept() (net.Conn, error) {
 func (l *memListener) Close() error   { l.once.Do(func() { close(l.done) }); return nil }
 func (l *memListener) Addr() net.Addr { return memAddr }
 
-// A memBackend is a mail server that takes everything but nobody@… and keeps what
-// it was told.
+// A memBackend is a mail server that takes everything but nobody@… from everybody
+// but busy@…, and keeps what it was told.
 type memBackend struct {
 	mu       sync.Mutex
 	down     bool
@@ -329,6 +329,8 @@ func (b *memBackend) answer(line string, inData *bool) string {
 		return "250 2.0.0 queued\r\n"
 	case verb == "EHLO":
 		return "250-backend\r\n250-PIPELINING\r\n250-STARTTLS\r\n250 SIZE 1000\r\n"
+	case verb == "MAIL" && strings.Contains(line, "busy@"):
+		return "450 4.3.2 Busy\r\n"
 	case verb == "RCPT" && strings.Contains(line, "nobody@"):
 		return "550 5.1.1 No such user\r\n"
 	case verb == "RCPT" && strings.Contains(line, "@foreign") || strings.Contains(line, "@example.com"):

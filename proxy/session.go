@@ -225,8 +225,11 @@ func (s *session) Left(l tarpit.Left) {
 	defer s.guests.leave(s.guest)
 	s.metrics.Stuttered(l.Stutters, l.Held)
 	end := journal.End{Outcome: s.outcome(l.Why), Held: l.Held, In: l.In, Out: l.Out}
-	if l.Why == tarpit.Parted {
+	switch {
+	case l.Why == tarpit.Parted:
 		end = s.carryOn(l)
+	case s.opened != nil:
+		s.opened.Conn.Close() // the peer went away while it was being handed over
 	}
 	s.ended(&s.f, &s.v, end)
 }

@@ -1,0 +1,44 @@
+package proxy
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Who goes away while it is being handed over leaves nothing open behind.
+func TestBackendIsLeftWhereThePeerWentAway(t *testing.T) {
+	inLab(t, nil, 10, func(l *lab) {
+		firstTry(l, stranger)
+		time.Sleep(26 * time.Minute) // virtual
+		c := l.call(stranger)
+		c.say("", greeted[0])
+		var open atomic.Int32
+		door := l.server.doors[0]
+		door.Backend.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
+			c.Close()
+			conn, err := l.backend.dial(ctx, network, address)
+			open.Add(1)
+			return &countedConn{conn, &open}, err
+		}
+		c.say(envelope, greeted[1:]...)
+		synctest.Wait()
+		if got := l.rules(stranger); got != "stranger first-seen stranger returned" || open.Load() != 0 {
+			t.Errorf("decided by %q, %d connections to the backend are open", got, open.Load())
+		}
+	})
+}
+
+// A countedConn counts down when it is closed.
+type countedConn struct {
+	net.Conn
+	open *atomic.Int32
+}
+
+func (c *countedConn) Close() error {
+	c.open.Add(-1)
+	return c.Conn.Close()
+}
