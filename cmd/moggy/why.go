@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -39,9 +40,9 @@ func (t *tool) why(c *cli.Context) error {
 	}
 	q := journal.Query{Limit: c.Int("limit")}
 	if text := c.String("since"); text != "" {
-		back, err := lifetime(text)
-		if err != nil {
-			return err
+		back, ok := duration(text)
+		if !ok {
+			return fmt.Errorf("--since %q is no duration; give 12h or 7d", text)
 		}
 		q.Since = t.now().Add(-back)
 	}

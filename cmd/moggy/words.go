@@ -95,15 +95,23 @@ func (t *tool) clock(at time.Time) string {
 
 // lifetime reads 90d, 1d12h, 30m or never, which is 0.
 func lifetime(text string) (time.Duration, error) {
-	bad := fmt.Errorf("--ttl %q is no duration; give 90d, 12h or never", text)
 	if text == "never" {
 		return 0, nil
 	}
+	d, ok := duration(text)
+	if !ok {
+		return 0, fmt.Errorf("--ttl %q is no duration; give 90d, 12h or never", text)
+	}
+	return d, nil
+}
+
+// duration reads 90d, 1d12h or 30m.
+func duration(text string) (time.Duration, bool) {
 	var days int
 	if before, after, ok := strings.Cut(text, "d"); ok {
 		n, err := strconv.ParseUint(before, 10, 16)
 		if err != nil {
-			return 0, bad
+			return 0, false
 		}
 		days, text = int(n), after
 	}
@@ -111,13 +119,13 @@ func lifetime(text string) (time.Duration, error) {
 	if text != "" || days == 0 {
 		var err error
 		if rest, err = time.ParseDuration(text); err != nil {
-			return 0, bad
+			return 0, false
 		}
 	}
 	if sum := time.Duration(days)*day + rest; sum > 0 && rest >= 0 {
-		return sum, nil
+		return sum, true
 	}
-	return 0, bad
+	return 0, false
 }
 
 // count writes "1 mail", "2 mails".
