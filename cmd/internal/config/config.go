@@ -142,7 +142,7 @@ type Class struct {
 	Wait  *time.Duration `toml:"wait" eg:"10s"` // 0: no waiting in line
 }
 
-// Admin is where metrics, health and the status page are.
+// Admin is where metrics and health are.
 type Admin struct {
 	Address string `toml:"address" eg:"127.0.0.1:9925"`
 }
