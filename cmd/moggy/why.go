@@ -176,7 +176,11 @@ func (t *tool) tellConnections(a account) {
 		peers[r.Peer.Addr()] = true
 	}
 	first, last := a.Records[0].Time, a.Records[len(a.Records)-1].Time
-	t.say("%s: %s, the last %s", t.paint(bold, printable(a.Asked)), count(len(refs), "connection")+over(first, last), t.ago(last))
+	within := ""
+	if len(refs) > 1 {
+		within = over(first, last)
+	}
+	t.say("%s: %s, the last %s", t.paint(bold, printable(a.Asked)), count(len(refs), "connection")+within, t.ago(last))
 	s := newSheet(t, len(peers) > 1)
 	for _, r := range a.Records {
 		s.add(r, detail(r))
