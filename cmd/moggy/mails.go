@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,14 +48,22 @@ func (t *tool) tellMails(records []journal.Record) {
 				n++
 			}
 		}
-		t.say("%s -> %s: %s", t.paint(bold, sender(m.from)), t.paint(bold, m.to), tryText(n))
+		decided := slices.ContainsFunc(tries, func(r journal.Record) bool { return r.Event == journal.EventDecided })
+		t.say("%s -> %s: %s", t.paint(bold, sender(m.from)), t.paint(bold, m.to), tryText(n, decided))
 		t.tellTries(tries)
-		t.say("  %s", t.delay(tries))
+		if decided {
+			t.say("  %s", t.delay(tries))
+		}
 	}
 }
 
-func tryText(n int) string {
-	if n == 1 {
+// tryText counts tries. Where nothing was decided, what there is ends a try
+// that was decided on before the first record that was asked for.
+func tryText(n int, decided bool) string {
+	switch {
+	case !decided:
+		return "the end of an earlier try"
+	case n == 1:
 		return "1 try"
 	}
 	return fmt.Sprintf("%d tries", n)
@@ -97,6 +106,8 @@ func (t *tool) delay(tries []journal.Record) string {
 	}
 	took := last.Time.Sub(first.Time)
 	switch {
+	case first.Rule == string(greylist.Returned):
+		return "its first try is older than what is shown"
 	case last.Passed() && took < time.Second:
 		return "no delay"
 	case last.Passed():

@@ -54,7 +54,7 @@ func (t *tool) why(c *cli.Context) error {
 	if t.json {
 		err = t.writeJSON(a)
 	} else {
-		t.tellAccount(at, a)
+		t.tellAccount(at, a, q.Limit)
 	}
 	if err == nil && len(a.Records) == 0 {
 		return errNo
@@ -150,7 +150,7 @@ func questions(at target, records []journal.Record) (all []desk.Question) {
 	return all
 }
 
-func (t *tool) tellAccount(at target, a account) {
+func (t *tool) tellAccount(at target, a account, limit int) {
 	switch {
 	case len(a.Records) == 0:
 		t.say("%s: nothing in the journal", t.paint(bold, printable(a.Asked)))
@@ -158,6 +158,9 @@ func (t *tool) tellAccount(at target, a account) {
 		t.tellMails(a.Records)
 	default:
 		t.tellConnections(a)
+	}
+	if limit > 0 && len(a.Records) >= limit {
+		t.say("only the newest %s; there may be more: type --limit 0 to see them", count(limit, "record"))
 	}
 	for _, trial := range a.Now {
 		t.tellNow(a, trial)
