@@ -50,11 +50,23 @@ func finish(path string, groups ...[]*cli.Command) (all []*cli.Command) {
 			if len(v.Subcommands) > 0 {
 				v.Action, v.CustomHelpTemplate = unknownVerb, groupHelp
 				finish(path+v.Name+" ", v.Subcommands)
+			} else if v.ArgsUsage == "" || strings.HasPrefix(v.ArgsUsage, "[--") {
+				v.Action = alone(v.Action)
 			}
 			all = append(all, v)
 		}
 	}
 	return all
+}
+
+// alone is the action of a verb that takes no arguments.
+func alone(action cli.ActionFunc) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		if c.Args().Present() {
+			return fmt.Errorf("%q is one too many; type: %s --help", c.Args().First(), c.Command.HelpName)
+		}
+		return action(c)
+	}
 }
 
 // unknownVerb is done where no verb was typed, or none that there is.
@@ -66,6 +78,8 @@ func unknownVerb(c *cli.Context) error {
 	}
 	verbs := strings.Join(names, "|")
 	switch {
+	case asked == "help":
+		return fmt.Errorf("there is no verb %q; type: %s --help", asked, path)
 	case asked != "":
 		return fmt.Errorf("there is no verb %q; type: %s %s", asked, path, verbs)
 	case c.Command.Name == c.App.Name:
