@@ -47,9 +47,13 @@ func (s *session) remember(ctx context.Context) {
 func (s *session) notTaken(err error) tarpit.Say {
 	s.told = true
 	refused, ok := errors.AsType[*handover.Refused](err)
+	if ok {
+		s.refusal = refused.Error()
+	}
 	switch {
 	case ok && (refused.Stage == handover.EHLO || refused.Stage == handover.Mail):
 		s.metrics.HandedOver(s.Name, refused.Reply.Code)
+		s.m.Settle(dialogue.Reply{Code: refused.Reply.Code}) // DATA may be pipelined behind it
 		return tarpit.Say{Text: refused.Reply.Raw, Then: thenOf(refused.Reply.Code)}
 	case ok && refused.Stage == handover.EarlierRcpt:
 		// It was promised 250 and cannot be taken back; DATA will defer it.

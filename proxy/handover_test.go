@@ -32,6 +32,24 @@ func TestBackendIsLeftWhereThePeerWentAway(t *testing.T) {
 	})
 }
 
+// What the backend says of the sender is the answer to the recipient, DATA that was
+// pipelined behind it is deferred as well, and the journal has it.
+func TestBackendsAnswerToMailReachesTheStranger(t *testing.T) {
+	inLab(t, nil, 10, func(l *lab) {
+		const busy = "EHLO mail.test\nMAIL FROM:<busy@mail.test>\nRCPT TO:<b@example.net>\nDATA\nQUIT\n"
+		for _, reply := range []string{"451 4.7.0", "450 4.3.2 Busy"} {
+			c := l.call(stranger)
+			c.say("", greeted[0])
+			c.say(busy, append(greeted[1:], reply, "451 4.7.0 No recipient was taken yet", "221", "<EOF>")...)
+			time.Sleep(26 * time.Minute) // virtual
+		}
+		all := l.records(stranger)
+		if last := all[len(all)-1]; last.Answer != "refused at mail: 450 4.3.2 Busy" {
+			t.Errorf("in the end %q, answer %q", last.Outcome, last.Answer)
+		}
+	})
+}
+
 // A countedConn counts down when it is closed.
 type countedConn struct {
 	net.Conn

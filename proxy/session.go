@@ -35,6 +35,7 @@ type session struct {
 	told    bool // the peer was deferred, refused or closed on
 	quit    bool
 	opened  *handover.Opened
+	refusal string      // the backend's, of what the peer had said before its RCPT
 	slow    atomic.Bool // every reply is stuttered
 	mu      sync.Mutex  // guards pit
 	pit     *tarpit.Held
@@ -224,7 +225,7 @@ func (s *session) Lapse(why tarpit.Why) tarpit.Say {
 func (s *session) Left(l tarpit.Left) {
 	defer s.guests.leave(s.guest)
 	s.metrics.Stuttered(l.Stutters, l.Held)
-	end := journal.End{Outcome: s.outcome(l.Why), Held: l.Held, In: l.In, Out: l.Out}
+	end := journal.End{Outcome: s.outcome(l.Why), Held: l.Held, In: l.In, Out: l.Out, Answer: s.refusal}
 	switch {
 	case l.Why == tarpit.Parted:
 		end = s.carryOn(l)
