@@ -30,10 +30,13 @@ const (
 	SourceLost     Alarm = "source_address_lost" // one private address makes most of the connections
 	ListSuspended  Alarm = "dnsbl_suspended"     // a DNS list is wrong or silent, and counts for nothing
 	JournalFailing Alarm = "journal_failing"     // decisions are not recorded
+	InternalError  Alarm = "internal_error"      // a fault of ours ended a connection; stands until the restart
 )
 
 // Alarms returns them all.
-func Alarms() []Alarm { return []Alarm{OpenRelay, SourceLost, ListSuspended, JournalFailing} }
+func Alarms() []Alarm {
+	return []Alarm{OpenRelay, SourceLost, ListSuspended, JournalFailing, InternalError}
+}
 
 // The results of a hand-over, by the backend's answer to the recipient.
 const (

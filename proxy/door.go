@@ -191,6 +191,11 @@ func (d *door) distrust() {
 // meet decides about a connection that has just been accepted, and acts on it.
 // It owns conn.
 func (d *door) meet(conn net.Conn) {
+	defer func() {
+		if d.fault(conn.RemoteAddr().String(), recover()) {
+			conn.Close()
+		}
+	}()
 	peer, local := addrPort(conn.RemoteAddr()), addrPort(conn.LocalAddr())
 	set := d.settings.Load()
 	f := factsOf(journal.NewRef(), d.Name, peer)

@@ -56,7 +56,12 @@ type observer struct {
 }
 
 // Write implements io.Writer; it never fails.
-func (o *observer) Write(b []byte) (int, error) {
+func (o *observer) Write(b []byte) (n int, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			n, o.deaf = len(b), o.fault(o.f.Ref, p)
+		}
+	}()
 	if o.deaf {
 		return len(b), nil
 	}

@@ -107,8 +107,18 @@ func (s *session) Early() {
 	s.log.LogAttrs(context.Background(), slog.LevelInfo, "early", r.LogAttrs()...)
 }
 
-// Hear implements tarpit.Talker.
-func (s *session) Hear(in []byte) (int, tarpit.Say) {
+// Hear implements tarpit.Talker. A fault of ours ends this conversation, with
+// 421, and no other.
+func (s *session) Hear(in []byte) (used int, say tarpit.Say) {
+	defer func() {
+		if s.fault(s.f.Ref, recover()) {
+			used, say = len(in), s.say(dialogue.Reply{Code: 421, Enhanced: "4.3.0", Text: "Internal error, come back later (ref " + s.f.Ref + ")"}, true)
+		}
+	}()
+	return s.listen(in)
+}
+
+func (s *session) listen(in []byte) (int, tarpit.Say) {
 	if s.skip > 0 {
 		n := min(s.skip, int64(len(in)))
 		if s.skip -= n; s.skip > 0 {

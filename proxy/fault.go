@@ -1,0 +1,23 @@
+package proxy
+
+import (
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"moggy/metrics"
+	"moggy/verdict/journal"
+)
+
+// fault reports whether something was recovered from a panic in one connection's
+// code, and then says so as loudly as it can: a fault of ours must not end the
+// mail of everybody else.
+func (s *Server) fault(conn string, recovered any) bool {
+	if recovered == nil {
+		return false
+	}
+	s.log.Error("a fault of moggy's ended a connection; please report it", "conn", conn, "fault", recovered, "stack", string(debug.Stack()))
+	s.journal.Append(journal.Noted(time.Now(), "internal-error", fmt.Sprintf("%s: %v", conn, recovered)))
+	s.metrics.Alarm(metrics.InternalError, true)
+	return true
+}
