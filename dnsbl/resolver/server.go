@@ -61,7 +61,7 @@ func (s *server) bad(now time.Time, took time.Duration) {
 		s.latency += max(took-s.latency, 0) / 8
 	}
 	if s.row == failing {
-		s.log.Warn("name server fails: others are asked first", "server", s.addr, "times", failing)
+		s.log.Warn("name server fails; others, if there are any, are asked first", "server", s.addr, "times", failing)
 		s.pause = probeFirst
 		s.probe = now.Add(s.pause)
 	}
