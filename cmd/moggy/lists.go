@@ -197,7 +197,7 @@ var listRemedies = map[dnsbl.Reason]string{
 	dnsbl.NoAnswer:       askYourself,
 }
 
-const askYourself = "host 2.0.0.127.ZONE    ZONE is its zone in moggy.toml; 127.0.0.2 is right"
+const askYourself = "host 2.0.0.127.ZONE [SERVER]    ZONE and SERVER as in moggy.toml; 127.0.0.2 is right"
 
 // remedies are what to type. Who was deferred because of a block list comes back
 // and is judged anew; who was let in because of an allow list stays known.
