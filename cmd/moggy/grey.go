@@ -59,6 +59,10 @@ func (t *tool) greyList(c *cli.Context) error {
 	if err != nil || t.json {
 		return t.orJSON(err, all)
 	}
+	if c.NArg() > 0 && all.TotalWaiting+all.TotalOrigins == 0 {
+		t.say("the greylist holds nothing of it; type: moggy grey ls")
+		return nil
+	}
 	t.waitingTable(all.Waiting, all.TotalWaiting)
 	t.say("")
 	t.originTable(all.Origins, all.TotalOrigins)
