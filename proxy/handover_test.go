@@ -3,10 +3,13 @@ package proxy
 import (
 	"context"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"moggy/whitelist"
 )
 
 // Who goes away while it is being handed over leaves nothing open behind.
@@ -46,6 +49,29 @@ func TestBackendsAnswerToMailReachesTheStranger(t *testing.T) {
 		all := l.records(stranger)
 		if last := all[len(all)-1]; last.Answer != "refused at mail: 450 4.3.2 Busy" {
 			t.Errorf("in the end %q, answer %q", last.Outcome, last.Answer)
+		}
+	})
+}
+
+// What a person allows while we talk proves nothing: when it ends, it is over, and
+// the origin of the peer was never known.
+func TestAllowedForAMomentIsNotRemembered(t *testing.T) {
+	inLab(t, nil, 10, func(l *lab) {
+		c := l.call(stranger)
+		c.say("", greeted[0])
+		c.say(envelope, append(greeted[1:], "451 4.7.0")...)
+		allow(l, stranger, false)
+		c.say("RCPT TO:<c@example.net>\n", "250 2.0.0 RCPT ok")
+		c.Close()
+		synctest.Wait()
+		if _, ok, err := l.book.Remove(t.Context(), netip.MustParsePrefix(stranger+"/32")); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		if s := l.book.List().Look(netip.MustParseAddr(stranger), time.Now()); s.Class != whitelist.Stranger {
+			t.Errorf("it stays %s: %s", s.Class, s.Entry.Note)
+		}
+		for o := range l.store.Origins(t.Context(), time.Now()) {
+			t.Errorf("%s is known", o.Origin)
 		}
 	})
 }

@@ -53,7 +53,7 @@ func (j *Judge) Recipient(ctx context.Context, f *verdict.Facts, p *verdict.Poli
 	f.Stage = verdict.Recipient
 	f.Standing = j.Book.List().Look(f.Peer.Addr(), now)
 	f.Trap = j.Traps.Has(f.Recipient)
-	f.Grey, f.GreyDown, f.Degraded = greylist.Result{}, false, nil
+	f.Origin, f.Grey, f.GreyDown, f.Degraded = greylist.Origin{}, greylist.Result{}, false, nil
 	degrade(f, f.DNS.Degraded(), verdict.DNS)
 	v := verdict.Decide(f, p)
 	if !v.LeftToGreylist() {
@@ -122,12 +122,20 @@ func (j *Judge) Message(f *verdict.Facts, p *verdict.Policy, now time.Time) verd
 }
 
 // Remember makes an origin known, and the peer that came from it: it has proved
-// itself by coming back, and the backend took its mail.
+// itself by coming back, or DNS lists vouch for it. Who is known already stays known
+// by that alone: what a person allows while we talk ends when the person says so.
 func (j *Judge) Remember(ctx context.Context, f *verdict.Facts, now time.Time) error {
+	if f.Standing.Class.Known() {
+		return nil
+	}
+	note := "came back as " + f.Origin.String()
+	if f.Origin.Name == "" {
+		note = "vouched for by DNS lists"
+	}
 	remember := j.Timers.Load().Remember
 	err := j.Book.Learn(whitelist.Entry{
 		Net: whitelist.Net(f.Peer.Addr()), Class: whitelist.Peer, Source: whitelist.Passed,
-		Note: "came back as " + f.Origin.String(), Added: now, Used: now, Expires: now.Add(remember), Renew: remember,
+		Note: note, Added: now, Used: now, Expires: now.Add(remember), Renew: remember,
 	}, now)
 	if j.Lists != nil {
 		j.Lists.Passed(f.Peer.Addr())
