@@ -31,6 +31,9 @@ func (h *house) reload(file string, level *slog.LevelVar) {
 		h.log.Error("the configuration was read and refused; the old one stays in force", "error", err)
 		return
 	}
+	for _, w := range cfg.Warnings {
+		h.log.Warn(w)
+	}
 	for _, key := range needRestart(h.cfg, cfg) {
 		h.log.Warn("a change needs a restart", "key", key)
 	}
@@ -56,6 +59,8 @@ func needRestart(old, now *config.Config) (keys []string) {
 		{"[journal]", old.Journal, now.Journal},
 		{"[talk] timeout", old.Talk.Timeout, now.Talk.Timeout},
 		{"[tarpit] gap, slots", [2]any{old.Tarpit.Gap, old.Tarpit.Slots}, [2]any{now.Tarpit.Gap, now.Tarpit.Slots}},
+		{"[greylist] origin", old.Greylist.Origin, now.Greylist.Origin},
+		{"[dnsbl]", old.DNSBL, now.DNSBL},
 		{"grace", old.Grace, now.Grace},
 	}
 	for _, f := range fixed {
