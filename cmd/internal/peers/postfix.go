@@ -23,6 +23,7 @@ type postfixSettings struct {
 	GID     int
 	Backend bool
 	Ports   []int
+	Screen  *PostscreenOptions // nil: no postscreen
 }
 
 // PostfixBackend starts Postfix as a backend with all three ways to learn the peer's address.
@@ -56,8 +57,11 @@ func (p *program) startPostfix(s postfixSettings) {
 	p.mkdir(p.path("data"), s.UID)
 	p.mkdir(p.path("maildir"), s.UID)
 	p.mkdir(p.path("queue"), 0)
-	p.argv = []string{"/bin/sh", "-ec",
-		`postfix -c "$1" post-install create-missing; exec /usr/lib/postfix/sbin/master -c "$1" -s`, "sh", p.path("etc")}
+	script := `postfix -c "$1" post-install create-missing; exec /usr/lib/postfix/sbin/master -c "$1" -s`
+	if s.Screen != nil {
+		script = p.lookUps(s.Screen) + script
+	}
+	p.argv = []string{"/bin/sh", "-ec", script, "sh", p.path("etc")}
 	p.Start()
 }
 
