@@ -14,7 +14,7 @@ import (
 type Pit struct {
 	o       Options
 	taken   atomic.Int64
-	closing atomic.Bool
+	closing atomic.Bool // set with mu held
 
 	mu   sync.Mutex
 	held map[*Held]struct{}
@@ -50,15 +50,19 @@ func (p *Pit) Taken() int { return int(p.taken.Load()) }
 func (p *Pit) Slots() int { return p.o.Slots }
 
 // Hold takes conn over, with a reserved slot, and returns at once. The Talker is
-// called until it has been told that the connection Left.
+// called until it has been told that the connection Left. In a Pit that closes, of
+// which nobody may wait for it any more, that is before Hold returns.
 func (p *Pit) Hold(conn net.Conn, t Talker) *Held {
 	h := &Held{pit: p, conn: conn, talker: t, since: time.Now(), woken: make(chan struct{}, 1)}
 	p.mu.Lock()
 	p.held[h] = struct{}{}
+	late := p.closing.Load()
+	if !late {
+		p.wait.Go(h.run)
+	}
 	p.mu.Unlock()
-	p.wait.Go(h.run)
-	if p.closing.Load() {
-		h.wake()
+	if late {
+		h.run()
 	}
 	return h
 }
@@ -66,8 +70,8 @@ func (p *Pit) Hold(conn net.Conn, t Talker) *Held {
 // Close lets everybody go at once, and returns when all have left. What a Talker
 // does with a connection it parted with is waited for as well, until ctx ends.
 func (p *Pit) Close(ctx context.Context) error {
-	p.closing.Store(true)
 	p.mu.Lock()
+	p.closing.Store(true)
 	for h := range p.held {
 		h.wake()
 	}

@@ -226,6 +226,28 @@ func TestCloseLetsGo(t *testing.T) {
 	}
 }
 
+// Who has a slot when the pit closes and comes to it afterwards has left when Hold
+// returns: nobody else would wait for it.
+func TestHoldAfterCloseLetsGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := New(standard)
+		p.Reserve()
+		if err := p.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		ours, theirs := net.Pipe()
+		defer theirs.Close()
+		tk := &talker{greeting: Say{Text: []byte("hi\n")}, left: make(chan Left, 1)}
+		p.Hold(ours, tk)
+		if len(tk.left) == 0 || p.Taken() != 0 {
+			t.Fatalf("it is still held, and %d slots are taken", p.Taken())
+		}
+		if l := <-tk.left; l.Why != LetGo {
+			t.Errorf("left %+v", l)
+		}
+	})
+}
+
 func TestSlotsBound(t *testing.T) {
 	p := New(standard)
 	if !p.Reserve() || !p.Reserve() || p.Reserve() {
