@@ -138,6 +138,9 @@ func (d *door) ask(ctx context.Context) {
 	o := d.handover()
 	o.Timeout = askTimeout
 	offer, err := handover.Ask(ctx, d.Backend, o)
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return // moggyd ends, and knows nothing new of the backend
+	}
 	now.fault, now.tested, now.openRelay = err, was.tested, was.openRelay
 	now.offer = dialogue.Keep(offer.Extensions)
 	if err != nil {
