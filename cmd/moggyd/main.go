@@ -29,6 +29,11 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	file := flags.String("c", "", "read the configuration from `FILE` (default "+config.SystemFile+" if it exists, else built-in defaults)")
 	test := flags.Bool("t", false, "check the configuration and exit")
+	flags.Usage = func() {
+		fmt.Fprintln(stderr, "usage: moggyd [-c FILE] [-t]")
+		flags.PrintDefaults()
+		fmt.Fprintln(stderr, "See moggyd(8). The operator's tool is moggy.")
+	}
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
 	} else if err != nil {
