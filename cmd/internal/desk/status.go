@@ -143,6 +143,7 @@ func (s *Status) running(d Daemon) {
 func (l *Local) counts() (c Counts) {
 	for e := range l.Judge.Book.List().All() {
 		switch {
+		case e.Source == whitelist.Local && !e.Class.Known(): // a default gateway
 		case e.Source == whitelist.Local:
 			c.Local++
 		case e.Source == whitelist.Trapped:
