@@ -38,7 +38,9 @@ func (d *door) observe(conn net.Conn, g *guest, f verdict.Facts, v verdict.Verdi
 var everything = dialogue.Offer{"PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "DSN", "CHUNKING", "BINARYMIME"}
 
 // An observer listens to what a peer says to the backend, until the first
-// message: from then on there are bytes that are no commands.
+// message: from then on there are bytes that are no commands. A recipient beyond
+// [talk] recipients ends it too, or the envelope would grow with every RCPT: what
+// is given up is the judgement of those after it.
 type observer struct {
 	*door
 	set   *Settings
@@ -86,6 +88,7 @@ func (o *observer) hear(line dialogue.Line) {
 	t := o.m.Line(line)
 	if t.Ask == dialogue.Recipient {
 		o.recipient(t)
+		o.deaf = t.Excessive
 		return
 	}
 	if t.Ask != dialogue.Nothing || dialogue.EndsCommands(line.Text) {

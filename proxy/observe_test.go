@@ -36,3 +36,21 @@ func TestObserverKeepsNoLongLine(t *testing.T) {
 		t.Errorf("%d bytes kept", len(o.buf))
 	}
 }
+
+// One recipient too many is the last that is judged and kept.
+func TestObserverKeepsNoEndOfRecipients(t *testing.T) {
+	inLab(t, func(s *Settings) { s.Policy.Observe, s.Recipients = true, 3 }, 10, func(l *lab) {
+		c := l.call(stranger)
+		c.say("", "220 backend")
+		c.say("EHLO x.test\nMAIL FROM:<a@x.test>\n", "250-", "250 ")
+		for range 10 {
+			c.say("RCPT TO:<b@example.net>\n", "250 2.0.0 RCPT ok")
+		}
+		c.say("QUIT\n", "221 2.0.0 bye")
+		c.Close()
+		const rules = "stranger first-seen too-early too-early excessive"
+		if got := l.rules(stranger); got != rules {
+			t.Errorf("decided by %q, want %q", got, rules)
+		}
+	})
+}
