@@ -44,7 +44,7 @@ func (j *Judge) Connect(f *verdict.Facts, p *verdict.Policy, now time.Time) verd
 	return verdict.Decide(f, p)
 }
 
-// An Ask is how the greylist is asked: [Judge.Try], or [greylist.Store.Peek].
+// An Ask is how the greylist is asked: [Judge.Try], or [Judge.Peek].
 type Ask func(context.Context, greylist.Try) (greylist.Result, error)
 
 // Recipient decides about one recipient. The greylist is asked only where the
@@ -70,9 +70,6 @@ func (j *Judge) askGreylist(ctx context.Context, f *verdict.Facts, ask Ask, now 
 		Peer:    f.Peer.Addr(), Now: now, Timers: *j.Timers.Load(),
 	}
 	result, err := ask(ctx, try)
-	if err == nil && result.New() && found.Named() {
-		result = j.asNetwork(ctx, try, result)
-	}
 	f.Origin, f.Grey, f.GreyDown = found, result, err != nil
 	degrade(f, poorer, verdict.DNS)
 	degrade(f, err != nil, verdict.Store)
@@ -81,6 +78,9 @@ func (j *Judge) askGreylist(ctx context.Context, f *verdict.Facts, ask Ask, now 
 // asNetwork looks whether a try that is new for its named origin was known by its
 // network alone: DNS did not answer at its first try, and that is not its fault.
 func (j *Judge) asNetwork(ctx context.Context, t greylist.Try, named greylist.Result) greylist.Result {
+	if !named.New() || !t.Origin.Named() {
+		return named
+	}
 	t.Origin = origin.Network(t.Peer)
 	if r, err := j.Greylist.Peek(ctx, t); err == nil && r.Passes() {
 		return r
@@ -98,6 +98,9 @@ const newcomersHourly = 20
 func (j *Judge) Try(counted *bool) Ask {
 	return func(ctx context.Context, t greylist.Try) (greylist.Result, error) {
 		r, err := j.Greylist.Try(ctx, t)
+		if err == nil {
+			r = j.asNetwork(ctx, t, r)
+		}
 		if err != nil || r.Outcome != greylist.Returned || *counted {
 			return r, err
 		}
@@ -106,6 +109,15 @@ func (j *Judge) Try(counted *bool) Ask {
 		}
 		return r, nil
 	}
+}
+
+// Peek is what [Judge.Try] would find, but for crowds, and changes nothing.
+func (j *Judge) Peek(ctx context.Context, t greylist.Try) (greylist.Result, error) {
+	r, err := j.Greylist.Peek(ctx, t)
+	if err != nil {
+		return r, err
+	}
+	return j.asNetwork(ctx, t, r), nil
 }
 
 // crowd is the network whose newcomers are counted together.

@@ -121,7 +121,7 @@ func (l *Local) connect(f *verdict.Facts, p *verdict.Policy) verdict.Verdict {
 func (l *Local) mail(ctx context.Context, out *Trial, m *Mail, f *verdict.Facts, p *verdict.Policy) {
 	f.Sender = dialogue.Path{Text: m.From}.Mailbox()
 	f.Recipient = dialogue.Path{Text: m.To}.Mailbox()
-	v := l.Judge.Recipient(ctx, f, p, l.Judge.Greylist.Peek, l.now())
+	v := l.Judge.Recipient(ctx, f, p, l.Judge.Peek, l.now())
 	d := decisionOf(f, &v)
 	out.Recipient, out.Passes, out.Do = &d, passes(&v), remedy(&v, f)
 	switch {
