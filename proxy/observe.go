@@ -13,8 +13,9 @@ import (
 )
 
 // observe carries a peer that would have been talked to, held or shed, and has
-// what it says judged and recorded on the way. Nothing it sends is changed or
-// waits for a judgement. It owns conn.
+// what it says judged and recorded on the way. Nothing it sends is changed; what
+// it sends after a RCPT waits until that is judged, a second at the most. It owns
+// conn.
 func (d *door) observe(conn net.Conn, g *guest, f verdict.Facts, v verdict.Verdict) {
 	back, greeting, err := d.connect(g)
 	if err != nil {
