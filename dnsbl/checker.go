@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -33,6 +34,8 @@ type Checker struct {
 	good  goodPeers
 	hits  recentHits
 	wait  sync.WaitGroup
+
+	watching atomic.Bool // somebody asks the test points of a list that is suspected
 }
 
 // New makes a Checker of lists that nobody has tested yet.
@@ -80,7 +83,7 @@ func (c *Checker) Check(ctx context.Context, peer netip.Addr) Score {
 		}
 	}
 	for i, l := range c.lists {
-		if all[i].state == Suspected && all[i].answer == Listed {
+		if all[i].state == Suspected && all[i].answer == Listed && c.watching.Load() {
 			all[i].state = l.cleared(ctx)
 		}
 	}

@@ -16,6 +16,8 @@ import (
 // the question by at most the time that the list's zone allows; the answers
 // about known peers make up for that in part.
 func (c *Checker) Watch(ctx context.Context) {
+	c.watching.Store(true)
+	defer c.watching.Store(false)
 	var wait sync.WaitGroup
 	for _, l := range c.lists {
 		wait.Go(func() {

@@ -17,7 +17,7 @@ func (t *tool) allowVerb() *cli.Command {
 			Flags: []cli.Flag{
 				&cli.StringFlag{Name: "class", Value: string(whitelist.Peer), Usage: "let in as `CLASS`: own, user, crawler, probe, correspondent, peer, pool"},
 				&cli.StringFlag{Name: "ttl", Value: "never", Usage: "until `TIME` is over: 90d, 12h"},
-				noteFlag(),
+				noteFlag(), forceFlag(),
 			},
 			Action: func(c *cli.Context) error {
 				return t.put(c, desk.EntryPut{Class: whitelist.Class(c.String("class"))})
@@ -34,6 +34,10 @@ func noteFlag() cli.Flag {
 	return &cli.StringFlag{Name: "note", Usage: "remember `TEXT`, such as a ticket"}
 }
 
+func forceFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "force", Usage: "even for a large part of the Internet", DisableDefaultText: true}
+}
+
 func listFlags(learned string) []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "learned", Usage: "also " + learned, DisableDefaultText: true},
@@ -47,6 +51,7 @@ func limitFlag() cli.Flag {
 
 // put makes an entry like q for each address that was typed.
 func (t *tool) put(c *cli.Context, q desk.EntryPut) (err error) {
+	q.Force = c.Bool("force")
 	if q.TTL, err = lifetime(c.String("ttl")); err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ func (t *tool) denyVerb() *cli.Command {
 		{Name: "add", Usage: "refuse every mail with 550", ArgsUsage: "ADDRESS… [--ttl 90d] [--note TEXT]",
 			Flags: []cli.Flag{
 				&cli.StringFlag{Name: "ttl", Value: "90d", Usage: "until `TIME` is over: 90d, 12h, never"},
-				noteFlag(),
+				noteFlag(), forceFlag(),
 			},
 			Action: func(c *cli.Context) error { return t.put(c, desk.EntryPut{Deny: true}) }},
 		{Name: "rm", Usage: "refuse no longer", ArgsUsage: "ADDRESS…",

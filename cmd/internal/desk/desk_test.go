@@ -234,7 +234,7 @@ func TestPutSaysWhatChanges(t *testing.T) {
 	if c.Replaced == nil || !c.Replaced.Deny || len(c.Holds) != 1 {
 		t.Errorf("allowing the network: %+v", c)
 	}
-	c = must(h.PutEntry(t.Context(), EntryPut{Net: network("10.0.0.0/7"), Deny: true}))
+	c = must(h.PutEntry(t.Context(), EntryPut{Net: network("10.0.0.0/7"), Deny: true, Force: true}))
 	if len(c.Holds) != 1 || c.Holds[0].Source != whitelist.Local {
 		t.Errorf("denying what holds a local network: %+v", c)
 	}

@@ -18,6 +18,7 @@ type EntryPut struct {
 	Class whitelist.Class `json:"class,omitempty"` // a known one; none for deny
 	TTL   time.Duration   `json:"ttl,omitempty"`   // 0: for ever
 	Note  string          `json:"note,omitempty"`
+	Force bool            `json:"force,omitempty"` // even where Net is a large part of the Internet
 }
 
 // EntryKey names an entry.
@@ -61,12 +62,23 @@ func (l *Local) checkPut(q EntryPut) error {
 	switch {
 	case q.TTL < 0:
 		return wrongUse("an entry cannot last %s; give --ttl 90d", q.TTL)
+	case vast(q.Net) && !q.Force:
+		return wrongUse("%s is a large part of the Internet; give --force if that is what you mean", q.Net)
 	case q.Deny || q.Class == "" || slices.Contains(known, q.Class):
 		return nil
 	case slices.ContainsFunc(whitelist.Kinds(), func(k whitelist.Kind) bool { return k.Class == q.Class }):
 		return wrongUse("class %s lets nobody in; choose %s", q.Class, list(known))
 	}
 	return wrongUse("there is no class %q; choose %s", q.Class, list(known))
+}
+
+// vast reports whether a network is shorter than any that one owner has: a slip of
+// the pen denies, or lets in, everybody.
+func vast(net netip.Prefix) bool {
+	if net.Addr().Is4() {
+		return net.Bits() < 8
+	}
+	return net.Bits() < 7 // fc00::/7 are the private ones
 }
 
 // knownClasses are the classes that an entry can let somebody in as.
