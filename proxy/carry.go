@@ -20,7 +20,7 @@ func (d *door) carry(conn net.Conn, g *guest, f *verdict.Facts, v *verdict.Verdi
 		return
 	}
 	if len(greeting) > 0 {
-		conn.Write(greeting)
+		deliver(conn, greeting)
 		conn = handover.Guard(conn, nil)
 	}
 	d.guests.enter(g, carried)
@@ -68,7 +68,7 @@ func (d *door) turnAway(conn net.Conn, f *verdict.Facts, err error) {
 func (d *door) backendDown(f *verdict.Facts, err error) verdict.Verdict {
 	d.distrust()
 	d.metrics.BackendFailed(d.Name)
-	d.log.Warn("the backend did not take a connection", "listener", d.Name, "conn", f.Ref, "error", err)
+	d.log.Debug("the backend did not take a connection", "listener", d.Name, "conn", f.Ref, "error", err)
 	f.Stage = verdict.Backend
 	v := verdict.Decide(f, &d.settings.Load().Policy)
 	d.record(f, &v)

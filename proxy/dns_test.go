@@ -121,3 +121,19 @@ func (c *caller) tell(text string, n int) (last string) {
 	}
 	return last
 }
+
+// TestObservingHoldsNobodyUp: a DNS that never answers costs an observed peer a
+// second, however much it says.
+func TestObservingHoldsNobodyUp(t *testing.T) {
+	inWorld(t, func(s *Settings) { s.Policy.Observe = true }, 10, func(_ *lab, j *Judge) {
+		j.Finder = must(origin.New(origin.Options{Resolver: liar{silent}}))
+	}, func(l *lab) {
+		c := l.call(stranger)
+		c.say("", "220 backend")
+		c.tell("EHLO x.test\nMAIL FROM:<a@x.test>\n"+strings.Repeat("RCPT TO:<b@example.net>\n", 50)+"DATA\n", 53)
+		if took := time.Since(c.came); took > 1100*time.Millisecond {
+			t.Errorf("the peer waited %v", took)
+		}
+		c.Close()
+	})
+}

@@ -125,6 +125,7 @@ func (d *door) watch(ctx context.Context) {
 			d.ask(ctx)
 		case <-d.doubt:
 			d.ask(ctx)
+			nap(ctx, askSoon) // however many connections doubt it
 		}
 		t.Stop()
 	}
@@ -227,6 +228,13 @@ func (d *door) greet(f *verdict.Facts, p *verdict.Policy) verdict.Verdict {
 	}
 	d.record(f, &v)
 	return v
+}
+
+// deliver writes all of b within the time of a step, and leaves no deadline behind.
+func deliver(conn net.Conn, b []byte) (int, error) {
+	conn.SetWriteDeadline(time.Now().Add(stepTimeout))
+	defer conn.SetWriteDeadline(time.Time{})
+	return conn.Write(b)
 }
 
 // shed says the verdict's reply and closes.

@@ -51,7 +51,7 @@ func (s *session) notTaken(err error) tarpit.Say {
 		s.refusal = refused.Error()
 	}
 	switch {
-	case ok && (refused.Stage == handover.EHLO || refused.Stage == handover.Mail):
+	case ok && refused.Reply.Code >= 400 && (refused.Stage == handover.EHLO || refused.Stage == handover.Mail):
 		s.metrics.HandedOver(s.Name, refused.Reply.Code)
 		s.m.Settle(dialogue.Reply{Code: refused.Reply.Code}) // DATA may be pipelined behind it
 		return tarpit.Say{Text: refused.Reply.Raw, Then: thenOf(refused.Reply.Code)}
@@ -78,7 +78,7 @@ func (s *session) carryOn(l tarpit.Left) journal.End {
 	peer, ahead := l.Conn, 0
 	if s.Backend.Form == relay.XClient {
 		peer = handover.Guard(l.Conn, l.Rest)
-	} else if n, err := s.opened.Conn.Write(l.Rest); err == nil {
+	} else if n, err := deliver(s.opened.Conn, l.Rest); err == nil {
 		ahead = n
 	} else {
 		l.Conn.Close()

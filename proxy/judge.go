@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -134,32 +135,28 @@ func (j *Judge) Message(f *verdict.Facts, p *verdict.Policy, now time.Time) verd
 }
 
 // Remember makes an origin known, and the peer that came from it: it has proved
-// itself by coming back, or DNS lists vouch for it. Who is known already stays known
-// by that alone: what a person allows while we talk ends when the person says so.
+// itself by coming back. A peer that only DNS lists vouch for is known for a day,
+// and then they are asked again. Who is known already stays known by that alone:
+// what a person allows while we talk ends when the person says so.
 func (j *Judge) Remember(ctx context.Context, f *verdict.Facts, now time.Time) error {
 	if f.Standing.Class.Known() {
 		return nil
 	}
-	note := "came back as " + f.Origin.String()
-	if f.Origin.Name == "" {
-		note = "vouched for by DNS lists"
-	}
-	remember := j.Timers.Load().Remember
-	err := j.Book.Learn(whitelist.Entry{
-		Net: whitelist.Net(f.Peer.Addr()), Class: whitelist.Peer, Source: whitelist.Passed,
-		Note: note, Added: now, Used: now, Expires: now.Add(remember), Renew: remember,
-	}, now)
 	if j.Lists != nil {
 		j.Lists.Passed(f.Peer.Addr())
 	}
+	e := whitelist.Entry{Net: whitelist.Net(f.Peer.Addr()), Class: whitelist.Peer, Source: whitelist.Passed, Added: now, Used: now}
 	if f.Origin.Name == "" {
-		return err
+		e.Note, e.Expires = "vouched for by DNS lists", now.Add(vouched)
+		return j.Book.Learn(e, now)
 	}
-	if err := j.Greylist.Pass(ctx, f.Origin, now); err != nil {
-		return err
-	}
-	return err
+	remember := j.Timers.Load().Remember
+	e.Note, e.Expires, e.Renew = "came back as "+f.Origin.String(), now.Add(remember), remember
+	return errors.Join(j.Book.Learn(e, now), j.Greylist.Pass(ctx, f.Origin, now))
 }
+
+// vouched is for how long a peer is known that DNS lists vouched for.
+const vouched = 24 * time.Hour
 
 // List puts a peer that named a trap among the listed.
 func (j *Judge) List(f *verdict.Facts, ttl time.Duration, now time.Time) error {

@@ -23,12 +23,12 @@ func (d *door) observe(conn net.Conn, g *guest, f verdict.Facts, v verdict.Verdi
 		return
 	}
 	if len(greeting) > 0 {
-		conn.Write(greeting)
+		deliver(conn, greeting)
 		conn = handover.Guard(conn, nil)
 	}
 	d.guests.enter(g, carried)
 	defer d.guests.leave(g)
-	o := &observer{door: d, set: d.settings.Load(), lists: d.consult(f.Peer.Addr()), f: f, v: v}
+	o := &observer{door: d, set: d.settings.Load(), lists: d.consult(f.Peer.Addr()), patience: time.Second, f: f, v: v}
 	o.talk = dialogue.Options{Hostname: o.set.Policy.Hostname, Offer: everything, Recipients: o.set.Recipients, Errors: 1 << 30}
 	o.m = dialogue.New(&o.talk)
 	r := relay.CarryTapped(d.carrying, conn, back, relay.Options{Idle: d.Idle}, o)
@@ -52,7 +52,8 @@ type observer struct {
 	deaf  bool
 	lists *consultation
 
-	counted bool // among the newcomers of its network
+	counted  bool          // among the newcomers of its network
+	patience time.Duration // that judgements may still hold the peer up for, all together
 
 	f verdict.Facts
 	v verdict.Verdict
@@ -98,8 +99,12 @@ func (o *observer) hear(line dialogue.Line) {
 }
 
 func (o *observer) recipient(t dialogue.Turn) {
-	ctx, cancel := context.WithTimeout(o.carrying, time.Second)
-	defer cancel()
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(o.carrying, o.patience)
+	defer func() {
+		cancel()
+		o.patience -= time.Since(began)
+	}()
 	envelopeFacts(&o.f, o.m.Envelope(), t.Path)
 	o.f.Excessive = t.Excessive
 	o.f.DNS = o.lists.wait(ctx)

@@ -74,6 +74,9 @@ func (s *session) open(form relay.Form, peer netip.AddrPort, e dialogue.Envelope
 	if err != nil {
 		return nil, fmt.Errorf("rcpt: %w", err)
 	}
+	if reply.Code/100 == 3 {
+		return nil, fmt.Errorf("rcpt: answered %s, which asks for something that nobody offered", reply)
+	}
 	conn, early, err := s.release()
 	if err != nil {
 		return nil, err
