@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"moggy/proxy/dialogue"
@@ -19,7 +20,7 @@ func (s *session) handOver(ctx context.Context, e dialogue.Envelope, to dialogue
 	if err := s.door.state().shut(s.Backend.Form); err != nil {
 		return s.notTaken(err)
 	}
-	opened, err := handover.Open(ctx, s.Backend, s.handover(), s.guest.peer, s.guest.local, e, to)
+	opened, err := s.open(ctx, e, to)
 	if err != nil {
 		return s.notTaken(err)
 	}
@@ -29,6 +30,19 @@ func (s *session) handOver(ctx context.Context, e dialogue.Envelope, to dialogue
 	}
 	s.metrics.HandedOver(s.Name, opened.Reply.Code)
 	return tarpit.Say{Text: append(opened.Reply.Raw, opened.Early...), Then: tarpit.Part}
+}
+
+// open opens a session with the backend. Strangers have an eighth of their slots
+// for it at a time: a backend that is slow to answer must not let them take the
+// descriptors of known peers. Who finds no place waits, within ctx.
+func (s *session) open(ctx context.Context, e dialogue.Envelope, to dialogue.Path) (*handover.Opened, error) {
+	select {
+	case s.opening <- struct{}{}:
+		defer func() { <-s.opening }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("too many hand-overs wait for the backend: %w", ctx.Err())
+	}
+	return handover.Open(ctx, s.Backend, s.handover(), s.guest.peer, s.guest.local, e, to)
 }
 
 // remember makes the stranger known: the backend took its recipient.

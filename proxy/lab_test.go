@@ -250,6 +250,9 @@ func (l *memListener) Addr() net.Addr { return memAddr }
 type memBackend struct {
 	mu       sync.Mutex
 	down     bool
+	slow     time.Duration // to accept
+	dialing  int
+	most     int // of dialing
 	sessions []*backendSession
 }
 
@@ -260,6 +263,9 @@ type backendSession struct {
 }
 
 func (b *memBackend) dial(context.Context, string, string) (net.Conn, error) {
+	b.dialed(1)
+	time.Sleep(b.slow) // virtual
+	b.dialed(-1)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.down {
@@ -268,6 +274,13 @@ func (b *memBackend) dial(context.Context, string, string) (net.Conn, error) {
 	ours, theirs := net.Pipe()
 	go b.serve(theirs)
 	return ours, nil
+}
+
+func (b *memBackend) dialed(delta int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.dialing += delta
+	b.most = max(b.most, b.dialing)
 }
 
 func (b *memBackend) set(down bool) {

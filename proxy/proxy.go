@@ -68,6 +68,7 @@ type Server struct {
 	doors    []*door
 	guests   *guests
 	grace    time.Duration
+	opening  chan struct{} // a place for each hand-over that is under way
 
 	carrying context.Context // ends when carried connections have had their grace
 	stop     context.CancelFunc
@@ -77,7 +78,7 @@ type Server struct {
 // New makes a Server. It does nothing until Serve is called.
 func New(o Options) *Server {
 	s := &Server{judge: o.Judge, pit: o.Pit, journal: o.Journal, metrics: o.Metrics, log: o.Log, grace: o.Grace,
-		guests: newGuests(o.Metrics.Open)}
+		guests: newGuests(o.Metrics.Open), opening: make(chan struct{}, max(1, o.Pit.Slots()/8))}
 	s.carrying, s.stop = context.WithCancel(context.Background())
 	s.settings.Store(o.Settings)
 	for _, d := range o.Doors {

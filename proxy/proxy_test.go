@@ -3,6 +3,7 @@ package proxy
 import (
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -302,6 +303,32 @@ func TestRecipientsBeyondTheLimitAreNotRemembered(t *testing.T) {
 		c.Close()
 		if got := l.rules(stranger); got != "stranger first-seen too-early too-early excessive" {
 			t.Errorf("decided by %q", got)
+		}
+	})
+}
+
+func TestHandOversTakeAShareOfTheSlots(t *testing.T) {
+	inLab(t, nil, 16, func(l *lab) {
+		peers := []string{"203.0.113.7", "198.51.100.7", "192.0.2.7", "100.64.0.7"}
+		for _, p := range peers {
+			firstTry(l, p)
+		}
+		time.Sleep(26 * time.Minute) // virtual
+		l.backend.mu.Lock()
+		l.backend.slow, l.backend.most = 5*time.Second, 0
+		l.backend.mu.Unlock()
+		var all sync.WaitGroup
+		for _, p := range peers {
+			all.Go(func() {
+				c := l.call(p)
+				defer c.Close()
+				c.say("", greeted[0])
+				c.say(envelope, append(greeted[1:], "250 2.0.0 RCPT ok")...)
+			})
+		}
+		all.Wait()
+		if l.backend.most != 2 {
+			t.Errorf("%d hand-overs at a time, want an eighth of 16 slots", l.backend.most)
 		}
 	})
 }
