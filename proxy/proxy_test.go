@@ -332,3 +332,17 @@ func TestHandOversTakeAShareOfTheSlots(t *testing.T) {
 		}
 	})
 }
+
+func TestChunkOfAStrangerIsNoCommand(t *testing.T) {
+	inLab(t, nil, 10, func(l *lab) {
+		c := l.call(stranger)
+		c.say("", greeted[0])
+		c.say(envelope, append(greeted[1:], "451 4.7.0")...)
+		const chunk = "RSET\nMAIL FROM:<evil@x.test>\nRCPT TO:<b@example.net>\n"
+		c.say("BDAT 56 LAST\n"+chunk+"NOOP\n", "451 4.7.0 No recipient was taken yet", "250 2.0.0 Ok")
+		c.Close()
+		if got := l.rules(stranger); got != "stranger first-seen" {
+			t.Errorf("decided by %q", got)
+		}
+	})
+}

@@ -274,3 +274,32 @@ func BenchmarkHold(b *testing.B) {
 		<-tk.left
 	}
 }
+
+// TestLastWordIsReadBehindJunk: closing a socket with bytes unread would take the
+// last word back with a reset.
+func TestLastWordIsReadBehindJunk(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	tk := &talker{greeting: Say{Text: []byte("hi\n")}, left: make(chan Left, 1)}
+	tk.reply = func(string) Say { return Say{Text: []byte("bye\n"), Then: Close} }
+	p := New(Options{Slots: 1, Gap: time.Second, Timeout: time.Minute, Linger: time.Minute})
+	go func() {
+		if conn, err := l.Accept(); err == nil && p.Reserve() {
+			p.Hold(conn, tk)
+		}
+	}()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Write(append([]byte("quit\n"), bytes.Repeat([]byte("z"), 100<<10)...))
+	c.(*net.TCPConn).CloseWrite()
+	if all, err := io.ReadAll(c); string(all) != "hi\nbye\n" || err != nil {
+		t.Errorf("heard %q, %v", all, err)
+	}
+	c.Close()
+	<-tk.left
+}
