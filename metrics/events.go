@@ -41,7 +41,7 @@ func (l *listener) arrived(f *verdict.Facts, v *verdict.Verdict) {
 
 // harmed reports whether a known peer does not get to the backend.
 func harmed(f *verdict.Facts, v *verdict.Verdict) bool {
-	if f.Standing.Deny || !f.Standing.Class.Known() {
+	if !f.Standing.Known() {
 		return false
 	}
 	done := v.Effective()

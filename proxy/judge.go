@@ -139,7 +139,7 @@ func (j *Judge) Message(f *verdict.Facts, p *verdict.Policy, now time.Time) verd
 // and then they are asked again. Who is known already stays known by that alone:
 // what a person allows while we talk ends when the person says so.
 func (j *Judge) Remember(ctx context.Context, f *verdict.Facts, now time.Time) error {
-	if f.Standing.Class.Known() {
+	if f.Standing.Known() {
 		return nil
 	}
 	if j.Lists != nil {

@@ -12,7 +12,6 @@ import (
 	"moggy/proxy/tarpit"
 	"moggy/verdict"
 	"moggy/verdict/journal"
-	"moggy/whitelist"
 )
 
 // A session is the dialogue with one stranger. It is the Talker of the Pit: it
@@ -72,12 +71,11 @@ func (s *session) begin(h *tarpit.Held) {
 // who is known now is no longer stuttered at, who is listed or denied now is.
 func (s *session) reconsider() {
 	standing := s.judge.Book.List().Look(s.guest.peer.Addr(), time.Now())
-	known := !standing.Deny && standing.Class.Known()
-	s.slow.Store(!known && (standing.Deny || standing.Class == whitelist.Listed || standing.Class == whitelist.Guesser))
+	s.slow.Store(standing.Deny || standing.Listed())
 	s.guests.become(s.guest, s.state())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if known && s.pit != nil {
+	if standing.Known() && s.pit != nil {
 		s.pit.Hurry()
 	}
 }

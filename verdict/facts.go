@@ -73,7 +73,7 @@ func Dependencies() []Dependency { return []Dependency{Store, DNS} }
 func (f *Facts) NullSender() bool { return f.Sender == "" }
 
 // known reports whether the peer is family.
-func (f *Facts) known() bool { return !f.Standing.Deny && f.Standing.Class.Known() }
+func (f *Facts) known() bool { return f.Standing.Known() }
 
 // grey reports whether the greylist said o.
 func (f *Facts) grey(o ...greylist.Outcome) bool { return slices.Contains(o, f.Grey.Outcome) }

@@ -6,7 +6,6 @@ import (
 
 	"moggy/greylist"
 	"moggy/proxy/dialogue"
-	"moggy/whitelist"
 )
 
 // An Action is what is done with a peer.
@@ -117,9 +116,7 @@ func Rules() []Rule { return append([]Rule(nil), table[:]...) }
 
 func always(*Facts) bool { return true }
 
-func isListed(f *Facts) bool {
-	return f.Standing.Class == whitelist.Listed || f.Standing.Class == whitelist.Guesser
-}
+func isListed(f *Facts) bool { return f.Standing.Listed() }
 
 // say makes a reply of fixed text; the ref is put behind it.
 func say(code int, enhanced, text string) func(*Facts, *Policy) dialogue.Reply {

@@ -49,6 +49,12 @@ type Standing struct {
 	Entry    Entry  // the entry that decided; zero when Evidence is Nothing
 }
 
+// Known reports whether the peer is family: it is carried without being talked to.
+func (s Standing) Known() bool { return !s.Deny && s.Class.Known() }
+
+// Listed reports whether the peer is held for what it did.
+func (s Standing) Listed() bool { return s.Class == Listed || s.Class == Guesser }
+
 // NewList makes a List of entries. Of two entries with one network the stronger
 // source wins, and among equals the later.
 func NewList(entries iter.Seq[Entry]) *List {

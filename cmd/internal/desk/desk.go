@@ -80,7 +80,7 @@ type Standing struct {
 }
 
 func standingOf(s whitelist.Standing) Standing {
-	out := Standing{Class: s.Class, Deny: s.Deny, Evidence: s.Evidence, Known: !s.Deny && s.Class.Known()}
+	out := Standing{Class: s.Class, Deny: s.Deny, Evidence: s.Evidence, Known: s.Known()}
 	if s.Evidence != whitelist.Nothing {
 		out.Entry = &s.Entry
 	}
