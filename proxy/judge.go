@@ -105,7 +105,7 @@ func (j *Judge) Try(counted *bool) Ask {
 		if err != nil || r.Outcome != greylist.Returned || *counted {
 			return r, err
 		}
-		if *counted = j.Newcomers.Admit(crowd(t.Peer), t.Now); !*counted {
+		if *counted = j.Newcomers.Admit(origin.Net(t.Peer), t.Now); !*counted {
 			r.Outcome = greylist.Crowded
 		}
 		return r, nil
@@ -119,12 +119,6 @@ func (j *Judge) Peek(ctx context.Context, t greylist.Try) (greylist.Result, erro
 		return r, err
 	}
 	return j.asNetwork(ctx, t, r), nil
-}
-
-// crowd is the network whose newcomers are counted together.
-func crowd(peer netip.Addr) netip.Prefix {
-	net, _ := netip.ParsePrefix(origin.Network(peer).Name)
-	return net
 }
 
 // Message decides about DATA of a message whose recipients were answered 250.

@@ -61,13 +61,17 @@ func (Networks) Find(_ context.Context, q Question) (greylist.Origin, bool) {
 // Network is the origin of a peer of which nothing but its address is known: its
 // /24, or /64 in IPv6 (RFC 6647 §5.5 and §7).
 func Network(peer netip.Addr) greylist.Origin {
+	return greylist.Origin{Kind: greylist.Network, Name: Net(peer).String()}
+}
+
+// Net is the /24 or /64 of a peer.
+func Net(peer netip.Addr) netip.Prefix {
 	peer = canonical(peer)
 	bits := 24
 	if peer.Is6() {
 		bits = 64
 	}
-	net := netip.PrefixFrom(peer, bits).Masked()
-	return greylist.Origin{Kind: greylist.Network, Name: net.String()}
+	return netip.PrefixFrom(peer, bits).Masked()
 }
 
 // canonical is the one form of an address: no IPv4 inside IPv6, no zone.
