@@ -14,20 +14,31 @@ import (
 
 // carry passes a known peer to the backend. It owns conn.
 func (d *door) carry(conn net.Conn, g *guest, f *verdict.Facts, v *verdict.Verdict) {
-	back, greeting, err := d.connect(g)
-	if err != nil {
-		d.turnAway(conn, f, err)
+	peer, back, ok := d.reach(conn, g, f)
+	if !ok {
 		return
-	}
-	if len(greeting) > 0 {
-		deliver(conn, greeting)
-		conn = handover.Guard(conn, nil)
 	}
 	d.guests.enter(g, carried)
 	defer d.guests.leave(g)
 	d.vouch(f)
-	r := relay.Carry(d.carrying, conn, back, relay.Options{Idle: d.Idle})
+	r := relay.Carry(d.carrying, peer, back, relay.Options{Idle: d.Idle})
 	d.ended(f, v, journal.End{Outcome: outcomeOf(r, journal.Carried), In: r.Up, Out: r.Down})
+}
+
+// reach connects the backend for a peer, and returns what is to be carried to what:
+// a backend that takes XCLIENT has greeted already, and its peer is guarded. Not ok:
+// the peer was turned away. It owns conn until it returns ok.
+func (d *door) reach(conn net.Conn, g *guest, f *verdict.Facts) (peer, back net.Conn, ok bool) {
+	back, greeting, err := d.connect(g)
+	if err != nil {
+		d.turnAway(conn, f, err)
+		return nil, nil, false
+	}
+	if len(greeting) == 0 {
+		return conn, back, true
+	}
+	deliver(conn, greeting)
+	return handover.Guard(conn, nil), back, true
 }
 
 // vouch tells the DNS lists of a peer that is good: a person said so, or its mail
@@ -58,10 +69,7 @@ func (d *door) connect(g *guest) (net.Conn, []byte, error) {
 // turnAway tells a peer that the backend did not take it. It owns conn.
 func (d *door) turnAway(conn net.Conn, f *verdict.Facts, err error) {
 	v := d.backendDown(f, err)
-	conn.SetDeadline(time.Now().Add(time.Second))
-	n, _ := conn.Write(v.Reply.Append(nil))
-	conn.Close()
-	d.ended(f, &v, journal.End{Outcome: journal.BackendDown, Out: int64(n), Answer: err.Error()})
+	d.ended(f, &v, journal.End{Outcome: journal.BackendDown, Out: lastWord(conn, v.Reply), Answer: err.Error()})
 }
 
 // backendDown is the verdict that the backend did not take a connection.

@@ -239,10 +239,16 @@ func deliver(conn net.Conn, b []byte) (int, error) {
 
 // shed says the verdict's reply and closes.
 func (d *door) shed(conn net.Conn, f *verdict.Facts, v *verdict.Verdict) {
+	d.ended(f, v, journal.End{Outcome: journal.Shed, Out: lastWord(conn, v.Reply)})
+}
+
+// lastWord says a reply to a peer that gets no more, closes, and returns how many
+// bytes were said. Nobody waits long for it.
+func lastWord(conn net.Conn, r dialogue.Reply) int64 {
+	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(time.Second))
-	n, _ := conn.Write(v.Reply.Append(nil))
-	conn.Close()
-	d.ended(f, v, journal.End{Outcome: journal.Shed, Out: int64(n)})
+	n, _ := conn.Write(r.Append(nil))
+	return int64(n)
 }
 
 // hold gives a stranger to the pit.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"moggy/proxy/dialogue"
-	"moggy/proxy/handover"
 	"moggy/proxy/relay"
 	"moggy/verdict"
 	"moggy/verdict/journal"
@@ -17,21 +16,16 @@ import (
 // it sends after a RCPT waits until that is judged, a second at the most. It owns
 // conn.
 func (d *door) observe(conn net.Conn, g *guest, f verdict.Facts, v verdict.Verdict) {
-	back, greeting, err := d.connect(g)
-	if err != nil {
-		d.turnAway(conn, &f, err)
+	peer, back, ok := d.reach(conn, g, &f)
+	if !ok {
 		return
-	}
-	if len(greeting) > 0 {
-		deliver(conn, greeting)
-		conn = handover.Guard(conn, nil)
 	}
 	d.guests.enter(g, carried)
 	defer d.guests.leave(g)
 	o := &observer{door: d, set: d.settings.Load(), lists: d.consult(f.Peer.Addr()), patience: time.Second, f: f, v: v}
 	o.talk = dialogue.Options{Hostname: o.set.Policy.Hostname, Offer: everything, Recipients: o.set.Recipients, Errors: 1 << 30}
 	o.m = dialogue.New(&o.talk)
-	r := relay.CarryTapped(d.carrying, conn, back, relay.Options{Idle: d.Idle}, o)
+	r := relay.CarryTapped(d.carrying, peer, back, relay.Options{Idle: d.Idle}, o)
 	d.ended(&o.f, &o.v, journal.End{Outcome: outcomeOf(r, journal.Carried), In: r.Up, Out: r.Down})
 }
 

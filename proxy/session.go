@@ -30,7 +30,6 @@ type session struct {
 	v       verdict.Verdict // the last decision
 	lists   *consultation
 	counted bool // among the newcomers of its network
-	early   bool
 	told    bool // the peer was deferred, refused or closed on
 	quit    bool
 	opened  *handover.Opened
@@ -90,17 +89,13 @@ func (s *session) pace() time.Duration {
 
 // Greet implements tarpit.Talker.
 func (s *session) Greet() tarpit.Say {
-	slow := s.set.Stutter
-	if s.slow.Load() {
-		slow = tarpit.Whole
-	}
-	return tarpit.Say{Text: s.talk.Greeting().Append(nil), Slow: slow}
+	return tarpit.Say{Text: s.talk.Greeting().Append(nil), Slow: max(s.set.Stutter, s.pace())}
 }
 
 // Early implements tarpit.Talker. The verdict stands; the log says at once what
 // the peer's records will say when there are any.
 func (s *session) Early() {
-	s.early, s.f.Early = true, true
+	s.f.Early = true
 	r := journal.Decided(time.Now(), &s.f, &s.v)
 	s.log.LogAttrs(context.Background(), slog.LevelInfo, "early", r.LogAttrs()...)
 }
@@ -170,7 +165,6 @@ func (s *session) say(r dialogue.Reply, end bool) tarpit.Say {
 // command ends a dialogue that leads nowhere.
 func (s *session) command(notSMTP bool) tarpit.Say {
 	s.f.Stage, s.f.NotSMTP, s.f.Helo = verdict.Command, notSMTP, s.m.Envelope().Helo
-	s.f.Early = s.early
 	s.v = verdict.Decide(&s.f, &s.set.Policy)
 	s.record(&s.f, &s.v)
 	s.told = true
@@ -184,7 +178,7 @@ func (s *session) recipient(t dialogue.Turn) tarpit.Say {
 	now := time.Now()
 	e := s.m.Envelope()
 	envelopeFacts(&s.f, e, t.Path)
-	s.f.Early, s.f.Excessive, s.f.NotSMTP = s.early, t.Excessive, false
+	s.f.Excessive, s.f.NotSMTP = t.Excessive, false
 	s.f.DNS = s.lists.wait(ctx)
 	s.v = s.judge.Recipient(ctx, &s.f, &s.set.Policy, s.judge.Try(&s.counted), now)
 	s.record(&s.f, &s.v)
