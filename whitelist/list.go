@@ -168,6 +168,34 @@ func (l *List) All() iter.Seq[Entry] {
 	}
 }
 
+// Counts are how many rows a List has, by who made them; expired ones are counted.
+type Counts struct {
+	Allowed int // by persons
+	Denied  int // by persons
+	Local   int // own networks; a gateway among them that is none is left out
+	Passed  int // learned: came back
+	Trapped int // learned: named a trap
+}
+
+// Counts counts the rows, which takes a walk over all of them.
+func (l *List) Counts() (c Counts) {
+	for _, r := range l.rows() {
+		switch {
+		case r.deny:
+			c.Denied++
+		case r.source == Operator:
+			c.Allowed++
+		case r.source == Local && r.class.Known():
+			c.Local++
+		case r.source == Passed:
+			c.Passed++
+		case r.source == Trapped:
+			c.Trapped++
+		}
+	}
+	return c
+}
+
 // Len is the number of entries, expired ones included.
 func (l *List) Len() (n int) {
 	for _, t := range l.tiers {

@@ -50,10 +50,7 @@ func (h *house) entries() metrics.Entries {
 	if c := h.counted.Load(); c != nil && c.list == list {
 		return c.entries
 	}
-	c := &count{list: list}
-	for e := range list.All() {
-		c.add(e)
-	}
+	c := &count{list, metrics.Entries(list.Counts())}
 	h.counted.Store(c)
 	return c.entries
 }
@@ -62,21 +59,6 @@ func (h *house) entries() metrics.Entries {
 type count struct {
 	list    *whitelist.List
 	entries metrics.Entries
-}
-
-func (c *count) add(e whitelist.Entry) {
-	switch {
-	case e.Deny:
-		c.entries.Denied++
-	case e.Source == whitelist.Operator:
-		c.entries.Allowed++
-	case e.Source == whitelist.Local:
-		c.entries.Local++
-	case e.Source == whitelist.Passed:
-		c.entries.Passed++
-	case e.Source == whitelist.Trapped:
-		c.entries.Trapped++
-	}
 }
 
 // health says what keeps moggyd from its work: its backends, and its store.

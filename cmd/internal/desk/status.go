@@ -140,22 +140,8 @@ func (s *Status) running(d Daemon) {
 	}
 }
 
-func (l *Local) counts() (c Counts) {
-	for e := range l.Judge.Book.List().All() {
-		switch {
-		case e.Source == whitelist.Local && !e.Class.Known(): // a default gateway
-		case e.Source == whitelist.Local:
-			c.Local++
-		case e.Source == whitelist.Trapped:
-			c.Listed++
-		case e.Source == whitelist.Passed:
-			c.Passed++
-		case e.Deny:
-			c.Deny++
-		default:
-			c.Allow++
-		}
-	}
-	c.Traps = len(l.Judge.Traps.All())
-	return c
+func (l *Local) counts() Counts {
+	n := l.Judge.Book.List().Counts()
+	return Counts{Allow: n.Allowed, Deny: n.Denied, Local: n.Local, Passed: n.Passed, Listed: n.Trapped,
+		Traps: len(l.Judge.Traps.All())}
 }
