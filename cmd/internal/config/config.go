@@ -36,6 +36,8 @@ const (
 	OriginDNS     = "dns"     // SPF, else the confirmed reverse name, else the network
 	OriginNetwork = "network" // the /24 or /64 alone; DNS is not asked
 
+	LogJournal = "journal" // in hints.logs: the systemd journal
+
 	LocalAuto = "auto" // in local_networks: the directly connected private networks
 )
 
@@ -56,6 +58,10 @@ type Config struct {
 	Trap      Trap              `toml:"trap"`
 	DNSBL     DNSBL             `toml:"dnsbl"`
 	Classes   map[string]*Class `toml:"class"` // by name; nil when the file has none
+	Hints     Hints             `toml:"hints"`
+	Crawlers  Crawlers          `toml:"crawlers"`
+	Foreign   Foreign           `toml:"foreign"`
+	Good      Good              `toml:"good"`
 	Admin     Admin             `toml:"admin"`
 	Journal   Journal           `toml:"journal"`
 	Log       Log               `toml:"log"`
@@ -78,6 +84,7 @@ type Listener struct {
 	Name       string         `toml:"name" eg:"smtp"` // unique; a metric label
 	Address    string         `toml:"address" eg:"0.0.0.0:25"`
 	Kind       string         `toml:"kind" choose:"smtp,stream" eg:"smtp"`
+	Crawlers   bool           `toml:"crawlers" eg:"true"`           // stream only: confirmed crawlers are a class here
 	Backend    string         `toml:"backend" eg:"127.0.0.1:10025"` // host and port, both given
 	Forward    string         `toml:"forward" choose:"proxy-v1,proxy-v2,xclient,none" eg:"proxy-v2"`
 	Source     netip.Addr     `toml:"source" eg:"127.0.0.2"`       // towards the backend; not valid: the system chooses
@@ -133,13 +140,44 @@ type DNSList struct {
 	Codes  []Range `toml:"codes" eg:"127.0.0.2-127.0.0.11"`
 }
 
-// Class overrides the budget of a class, or adds one. A zero Rate, Burst or
-// Open and a nil Wait were not given.
+// Class overrides the budget of a class, or adds one: a class the file made up
+// is a known one. A zero Rate, Burst, Open or Recipients and a nil Wait were
+// not given. Both rates are whole numbers per minute.
 type Class struct {
-	Rate  Rate           `toml:"rate" eg:"600/min"`
-	Burst int            `toml:"burst" eg:"300"`
-	Open  int            `toml:"open" eg:"500"`
-	Wait  *time.Duration `toml:"wait" eg:"10s"` // 0: no waiting in line
+	Rate       Rate           `toml:"rate" eg:"600/min"`
+	Burst      int            `toml:"burst" eg:"300"`
+	Open       int            `toml:"open" eg:"500"`
+	Recipients Rate           `toml:"recipients" eg:"30/min"` // new ones; class stranger only
+	Wait       *time.Duration `toml:"wait" eg:"10s"`          // 0: no waiting in line
+}
+
+// Hints says where it is learned who logged in, and whom our users write to.
+type Hints struct {
+	// Dovecot is the loopback address, host and port, of the endpoint for
+	// Dovecot's auth policy; "": none.
+	Dovecot string `toml:"dovecot" eg:"127.0.0.1:9143"`
+	// DovecotKey is what Dovecot has to send as X-API-Key; "": nothing. Do
+	// not print it.
+	DovecotKey string   `toml:"dovecot_key" eg:"long-and-random" secret:"yes"`
+	Logs       []string `toml:"logs" eg:"/var/log/mail.log"` // absolute paths, or LogJournal
+	SSH        bool     `toml:"ssh" eg:"true"`               // whose address has an ssh session is own
+}
+
+// Crawlers says who are search engines.
+type Crawlers struct {
+	// Names are domains in lower case. An address whose confirmed reverse
+	// name is one of them or below one is a crawler; none: nobody is.
+	Names []string `toml:"names" eg:"googlebot.com"`
+}
+
+// Foreign says how blocks outside moggy are looked for.
+type Foreign struct {
+	Every time.Duration `toml:"every" eg:"1m"` // 0: only when asked
+}
+
+// Good says where those who are known to be good are written to.
+type Good struct {
+	NFT []string `toml:"nft" eg:"inet guard"` // nftables tables, "family name"
 }
 
 // Admin is where metrics and health are.

@@ -199,10 +199,17 @@ func (d *decoder) leaf(at place, n *unstable.Node) {
 		at.v.Set(reflect.New(at.v.Type().Elem()))
 		at.v = at.v.Elem()
 	}
-	if at.v.Type() == reflect.TypeFor[int]() {
+	switch at.v.Type() {
+	case reflect.TypeFor[int]():
 		d.number(at, n)
-		return
+	case reflect.TypeFor[bool]():
+		d.truth(at, n)
+	default:
+		d.text(at, n)
 	}
+}
+
+func (d *decoder) text(at place, n *unstable.Node) {
 	if n.Kind != unstable.String {
 		d.wrong(at, "is not text in quotes; write %s", d.example(at))
 		return
@@ -213,6 +220,14 @@ func (d *decoder) leaf(at place, n *unstable.Node) {
 			d.wrong(at, "%s", withAdvice(err, d.example(at)))
 		}
 	}
+}
+
+func (d *decoder) truth(at place, n *unstable.Node) {
+	if n.Kind != unstable.Bool {
+		d.wrong(at, "is neither true nor false; write %s", d.example(at))
+		return
+	}
+	at.v.SetBool(string(n.Data) == "true")
 }
 
 func (d *decoder) number(at place, n *unstable.Node) {

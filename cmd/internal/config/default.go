@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -32,15 +33,18 @@ func Default() *Config {
 			Remember:    36 * day,
 			Origin:      OriginDNS,
 		},
-		Talk:    Talk{Timeout: time.Minute, Recipients: 100, Errors: 10},
-		Tarpit:  Tarpit{Stutter: 10 * time.Second, Gap: time.Second},
-		Trap:    Trap{TTL: 24 * time.Hour},
-		DNSBL:   DNSBL{Threshold: 3, Timeout: 2 * time.Second},
-		Admin:   Admin{Address: "127.0.0.1:9925"},
-		Journal: Journal{Size: 256 * megabyte},
-		Log:     Log{Level: slog.LevelInfo},
+		Talk:     Talk{Timeout: time.Minute, Recipients: 100, Errors: 10},
+		Tarpit:   Tarpit{Stutter: 10 * time.Second, Gap: time.Second},
+		Trap:     Trap{TTL: 24 * time.Hour},
+		DNSBL:    DNSBL{Threshold: 3, Timeout: 2 * time.Second},
+		Hints:    Hints{SSH: true},
+		Crawlers: Crawlers{Names: crawlerNames()},
+		Foreign:  Foreign{Every: time.Minute},
+		Admin:    Admin{Address: "127.0.0.1:9925"},
+		Journal:  Journal{Size: 256 * megabyte},
+		Log:      Log{Level: slog.LevelInfo},
 	}
-	c.finish()
+	c.finish(newSheet(""))
 	return c
 }
 
@@ -77,6 +81,21 @@ func stateDir(euid int, service string) string {
 	return "./moggy-state"
 }
 
+// crawlerNames are the domains that search engines name, in their own
+// documentation, as those of their crawlers, and that give names to nobody
+// else: googleusercontent.com is not among them, for everybody can rent a
+// machine of that name.
+func crawlerNames() []string {
+	return []string{
+		"googlebot.com", "google.com",
+		"search.msn.com",
+		"applebot.apple.com",
+		"yandex.ru", "yandex.net", "yandex.com",
+		"baidu.com", "baidu.jp",
+		"petalsearch.com",
+	}
+}
+
 // defaulter is a section that may occur many times, so that Default cannot
 // hold its defaults.
 type defaulter interface{ setDefaults() }
@@ -102,16 +121,31 @@ const (
 	idleStream    = 35 * time.Minute
 )
 
-// finish fills in what depends on other keys.
-func (c *Config) finish() {
+// finish fills in what depends on other keys, unless the sheet has it.
+func (c *Config) finish(s *sheet) {
 	for i := range c.Listeners {
 		l := &c.Listeners[i]
-		switch {
-		case l.Idle != idleByKind:
-		case l.Kind == KindStream:
-			l.Idle = idleStream
-		default:
-			l.Idle = idleSMTP
+		if l.Idle == idleByKind {
+			l.Idle = idleOf(l.Kind)
+		}
+		if !s.given(fmt.Sprintf("listener[%d].crawlers", i)) {
+			l.Crawlers = l.web()
 		}
 	}
+	for i, name := range c.Crawlers.Names {
+		c.Crawlers.Names[i] = strings.ToLower(name)
+	}
+}
+
+func idleOf(kind string) time.Duration {
+	if kind == KindStream {
+		return idleStream
+	}
+	return idleSMTP
+}
+
+// web reports whether l stands in front of a web server, by its port.
+func (l *Listener) web() bool {
+	e, err := parseEndpoint(l.Address)
+	return err == nil && l.Kind == KindStream && (e.port == 80 || e.port == 443)
 }

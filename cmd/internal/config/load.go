@@ -36,7 +36,7 @@ func parse(name string, text []byte, mode fs.FileMode, later []lack) (*Config, e
 	c, s := Default(), newSheet(name)
 	syntax := s.walk(text, c)
 	if syntax == nil {
-		c.finish()
+		c.finish(s)
 		check(s, c, mode)
 		s.refuse(later)
 	}

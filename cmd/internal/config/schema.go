@@ -52,7 +52,7 @@ func choices(tag reflect.StructTag) []string {
 func (d *decoder) example(at place) string {
 	key := at.tag.Get("toml")
 	value := at.tag.Get("eg")
-	if _, err := strconv.Atoi(value); err != nil {
+	if _, err := strconv.Atoi(value); err != nil && at.v.Kind() != reflect.Bool {
 		value = strconv.Quote(value)
 	}
 	if d.isList(at) {
