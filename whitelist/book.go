@@ -13,11 +13,6 @@ import (
 	"time"
 )
 
-// MaxLearned bounds the entries that moggy learns by itself. When it is
-// reached new ones are not remembered: their peers are greylisted by triplet,
-// as before; nobody who is known already is forgotten for them.
-const MaxLearned = 1_000_000
-
 // A Book is the List in force, and the way to change it. Readers take the List
 // and wait for nobody; writers go through the Store first.
 type Book struct {
@@ -25,9 +20,8 @@ type Book struct {
 	store   Store
 	changed func(netip.Prefix)
 
-	mu      sync.Mutex // serialises writers
-	learned int        // entries in the learned tier
-	full    atomic.Int64
+	mu   sync.Mutex // serialises writers
+	full atomic.Int64
 }
 
 // Options are what Open needs.
@@ -45,9 +39,7 @@ func Open(ctx context.Context, o Options) (*Book, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the allow list: %w", err)
 	}
-	list := NewList(slices.Values(append(entries, o.Local...)))
-	b.learned = list.tiers[tierLearned].Size()
-	b.list.Store(list)
+	b.list.Store(NewList(slices.Values(append(entries, o.Local...))))
 	return b, nil
 }
 
@@ -64,7 +56,7 @@ func (b *Book) SetLocal(entries []Entry) {
 // load returns the entries that are in force. Learned ones that expired while
 // nobody was there are taken out of the store: nobody else would do it.
 func (b *Book) load(ctx context.Context, now time.Time) (entries []Entry, err error) {
-	var gone []netip.Prefix
+	var gone []EntryKey
 	for e, err := range b.store.Entries(ctx) {
 		if err != nil {
 			return nil, err
@@ -73,7 +65,7 @@ func (b *Book) load(ctx context.Context, now time.Time) (entries []Entry, err er
 		case end.IsZero() || now.Before(end):
 			entries = append(entries, e)
 		case !e.Source.Said():
-			gone = append(gone, e.Net)
+			gone = append(gone, e.Key())
 		}
 	}
 	b.store.ForgetEntries(gone...)
@@ -83,13 +75,14 @@ func (b *Book) load(ctx context.Context, now time.Time) (entries []Entry, err er
 // List returns the List in force. Keep it for one decision, not for longer.
 func (b *Book) List() *List { return b.list.Load() }
 
-// Refused returns how many learned entries did not fit within MaxLearned.
+// Refused returns how many learned entries, of all sources, did not fit within
+// [MaxLearned].
 func (b *Book) Refused() int64 { return b.full.Load() }
 
 // Put takes a person's entry. It is in force, and survives a crash, when Put
 // returns nil; on an error nothing has changed. What was learned of addresses
-// inside a denied network, and listings inside an allowed one, no longer count,
-// because what a person said beats them.
+// inside its network no longer counts, good or bad, because what a person said
+// beats it; it counts again when the entry is removed or has expired.
 func (b *Book) Put(ctx context.Context, e Entry, now time.Time) error {
 	e.Net, e.Source, e.Added = Canonical(e.Net), Operator, cmp.Or(e.Added, now)
 	if err := e.Check(); err != nil {
@@ -100,7 +93,7 @@ func (b *Book) Put(ctx context.Context, e Entry, now time.Time) error {
 	if err := b.store.PutEntry(ctx, e); err != nil {
 		return fmt.Errorf("keeping the entry for %s: %w", e.Net, err)
 	}
-	b.list.Store(b.List().With(e, now))
+	b.list.Store(b.List().With(e))
 	b.tell(e.Net)
 	return nil
 }
@@ -122,44 +115,48 @@ func (b *Book) Remove(ctx context.Context, net netip.Prefix) (Entry, bool, error
 	return e, true, nil
 }
 
-// ErrFull is returned by Learn when MaxLearned entries are held.
+// ErrFull is returned by Learn when [MaxLearned] entries of the source are held.
 var ErrFull = errors.New("as many learned entries as fit")
 
-// Learn takes an entry that moggy found out. It is in force at once and kept
-// within about a second.
+// Learn takes an entry that moggy found out at the time now, in place of the one
+// of its network and source. It is in force at once and kept within about a second. An entry
+// whose source is none that moggy learns from is an [ErrEntry].
 func (b *Book) Learn(e Entry, now time.Time) error {
-	e.Net = Canonical(e.Net)
+	e.Net, e.Added = Canonical(e.Net), cmp.Or(e.Added, now)
 	if err := e.Check(); err != nil {
 		return err
+	}
+	if !e.Source.Learned() {
+		return fmt.Errorf("%w: nothing is learned from source %q", ErrEntry, e.Source)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	list := b.List()
-	_, had := list.Get(e.Net, e.Source)
-	if !had && b.learned >= MaxLearned {
+	if _, had := list.Get(e.Net, e.Source); !had && list.size(e.Source) >= MaxLearned(e.Source) {
 		b.full.Add(1)
 		return ErrFull
 	}
-	next := list.With(e, now)
-	if next == list {
-		return nil // something stronger is known of it
-	}
-	if !had {
-		b.learned++
-	}
-	b.list.Store(next)
+	b.list.Store(list.With(e))
 	b.store.LearnEntries(e)
 	b.tell(e.Net)
 	return nil
 }
 
-// Forget takes away all that was learned of the addresses of net, good and bad,
-// and returns it. What persons said stays.
-func (b *Book) Forget(net netip.Prefix) []Entry {
+// Forget takes away what was learned of the addresses of net from the sources
+// named, from all of them if none is, and returns it. What persons said stays.
+func (b *Book) Forget(net netip.Prefix, from ...Source) []Entry {
+	if len(from) == 0 {
+		from = sources[:]
+	}
+	net = Canonical(net)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	list := b.List()
-	gone := slices.Collect(list.learnedIn(Canonical(net)))
+	var gone []Entry
+	for _, source := range from {
+		if source.Learned() {
+			gone = slices.AppendSeq(gone, b.List().about(net, source))
+		}
+	}
 	b.drop(gone)
 	return gone
 }
@@ -170,16 +167,15 @@ func (b *Book) drop(gone []Entry) {
 		return
 	}
 	list := b.List()
-	nets := make([]netip.Prefix, 0, len(gone))
+	keys := make([]EntryKey, 0, len(gone))
 	for _, e := range gone {
 		list = list.Without(e.Net, e.Source)
-		nets = append(nets, e.Net)
+		keys = append(keys, e.Key())
 	}
-	b.learned -= len(gone)
 	b.list.Store(list)
-	b.store.ForgetEntries(nets...)
-	for _, net := range nets {
-		b.tell(net)
+	b.store.ForgetEntries(keys...)
+	for _, key := range keys {
+		b.tell(key.Net)
 	}
 }
 
@@ -189,14 +185,19 @@ func (b *Book) Flush(now time.Time) (written, expired int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var used, gone []Entry
-	for net, r := range b.List().rows() {
-		switch {
-		case r.source == Local:
-		case !r.source.Said() && !r.inForce(now.Unix()):
-			gone = append(gone, r.entry(net))
-		case r.used.Load() > r.flushed:
-			r.flushed = r.used.Load()
-			used = append(used, r.entry(net))
+	for rank, t := range b.List().tables {
+		source := sources[rank]
+		if source == Local {
+			continue
+		}
+		for net, r := range t.All() {
+			switch latest := r.used.Load(); {
+			case source.Learned() && !r.inForce(now.Unix()):
+				gone = append(gone, r.entry(net, source))
+			case latest > r.flushed:
+				r.flushed = latest
+				used = append(used, r.entry(net, source))
+			}
 		}
 	}
 	b.store.LearnEntries(used...)
@@ -210,15 +211,15 @@ func (b *Book) tell(net netip.Prefix) {
 	}
 }
 
-// learnedIn yields the learned entries inside net, and the one that holds it.
-func (l *List) learnedIn(net netip.Prefix) iter.Seq[Entry] {
+// about yields the entries of a source inside net, and the one that holds it.
+func (l *List) about(net netip.Prefix, source Source) iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
-		t := l.tiers[tierLearned]
-		if holder, r, ok := t.LookupPrefixLPM(net); ok && holder != net && !yield(r.entry(holder)) {
+		t := l.tables[source.rank()]
+		if holder, r, ok := t.LookupPrefixLPM(net); ok && holder != net && !yield(r.entry(holder, source)) {
 			return
 		}
 		for n, r := range t.Subnets(net) {
-			if !yield(r.entry(n)) {
+			if !yield(r.entry(n, source)) {
 				return
 			}
 		}

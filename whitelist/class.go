@@ -37,7 +37,7 @@ var kinds = [...]Kind{
 	{User, true, "logged in within the last 30 days"},
 	{Crawler, true, "a search engine, by its confirmed name"},
 	{Probe, true, "monitoring that the operator named"},
-	{Correspondent, true, "a mail host of a domain our users wrote to"},
+	{Correspondent, true, "takes the mail of a domain our users wrote to"},
 	{Peer, true, "passed before, or let in by the operator"},
 	{Pool, true, "an address of an origin that passed before"},
 	{MUA, false, "a mail program nobody has logged in from yet"},

@@ -7,30 +7,6 @@ import (
 	"time"
 )
 
-// A Source says where an entry comes from. It is the evidence for the class of
-// the addresses in it.
-type Source string
-
-// The sources, the strongest evidence first. An entry of a weaker source never
-// displaces one of a stronger source.
-const (
-	Operator Source = "operator" // a person typed it: acts at once and beats all else
-	Local    Source = "local"    // a directly connected private network, or local_networks
-	Passed   Source = "passed"   // came back through the greylist
-	Trapped  Source = "trap"     // named a trap
-	Nothing  Source = "nothing"  // no entry at all
-)
-
-// rank orders sources; a lower rank is stronger.
-func (s Source) rank() int {
-	for i, t := range [...]Source{Operator, Local, Passed, Trapped} {
-		if s == t {
-			return i
-		}
-	}
-	return 4
-}
-
 // An Entry is a row of the allow and deny list.
 type Entry struct {
 	Net     netip.Prefix  `json:"net"`              // masked; IPv4 is never IPv4-mapped IPv6

@@ -2,9 +2,9 @@ package whitelist
 
 import (
 	"iter"
+	"math/bits"
 	"net/netip"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/gaissmai/bart"
@@ -14,36 +14,20 @@ import (
 // [List.Without] return another one that shares what is equal. Only the time of
 // last use is written in place.
 //
-// Within what persons said, the longest prefix decides; what persons said beats
-// local networks, and those beat what was learned.
+// There is a table for each source: a login from an address and its pass
+// through the greylist are two facts. The strongest source that counts at the
+// service and has an entry in force decides; within one source the longest
+// prefix does.
 type List struct {
-	tiers [3]*bart.Table[*row]
+	tables [len(sources)]*table
+	held   set // the tables that are not empty: the others are not asked
 }
 
-// The tiers of a List, the strongest first.
-const (
-	tierOperator = iota
-	tierLocal
-	tierLearned
-)
-
-// row is an entry as the List keeps it: 72 bytes, times in seconds since 1970.
-type row struct {
-	class   Class
-	note    string
-	source  Source
-	deny    bool
-	bits    uint8 // of its network
-	added   int64
-	expires int64 // 0: never
-	renew   int64
-	used    atomic.Int64
-	flushed int64 // the use the store knows of; written by the Book alone
-}
+type table = bart.Table[*row]
 
 // Standing is what the List knows of an address.
 type Standing struct {
-	Class    Class  // Stranger where nothing is known; empty when Deny
+	Class    Class  // where nothing is known: MUA at Client and Web, else Stranger; empty when Deny
 	Deny     bool   // a person said no
 	Evidence Source // what decided
 	Entry    Entry  // the entry that decided; zero when Evidence is Nothing
@@ -55,63 +39,71 @@ func (s Standing) Known() bool { return !s.Deny && s.Class.Known() }
 // Listed reports whether the peer is held for what it did.
 func (s Standing) Listed() bool { return s.Class == Listed || s.Class == Guesser }
 
-// NewList makes a List of entries. Of two entries with one network the stronger
-// source wins, and among equals the later.
+// NewList makes a List of entries. Of two entries with one key the later wins;
+// one whose source is not among [Sources] is left out.
 func NewList(entries iter.Seq[Entry]) *List {
 	l := &List{}
-	for i := range l.tiers {
-		l.tiers[i] = new(bart.Table[*row])
+	for rank := range l.tables {
+		l.tables[rank] = new(table)
 	}
 	for e := range entries {
-		t := l.tiers[tier(e.Source)]
-		if old, ok := t.Get(e.Net); ok && old.source.rank() < e.Source.rank() {
-			continue
+		if rank := e.Source.rank(); rank < len(l.tables) {
+			l.tables[rank].Insert(e.Net, newRow(e))
+			l.held |= 1 << rank
 		}
-		t.Insert(e.Net, newRow(e))
 	}
 	return l
 }
 
-// Classify says what addr is to us at the time now, and notes that it was asked
-// for. It takes no lock and allocates nothing.
-func (l *List) Classify(addr netip.Addr, now time.Time) Standing {
-	net, r := l.find(addr, now.Unix())
-	if r == nil {
-		return Standing{Class: Stranger, Evidence: Nothing}
+// Classify says what addr is to us at a service at the time now, and notes that
+// it was asked for. It takes no lock and allocates nothing.
+func (l *List) Classify(addr netip.Addr, at Service, now time.Time) Standing {
+	addr = CanonicalAddr(addr)
+	rank, r := l.find(addr, at, now.Unix())
+	if r != nil {
+		r.touch(now.Unix())
 	}
-	if r.used.Load() != now.Unix() {
-		r.used.Store(now.Unix())
-	}
-	return Standing{Class: r.class, Deny: r.deny, Evidence: r.source, Entry: r.entry(net)}
+	return standing(addr, at, rank, r)
 }
 
 // Look is Classify without leaving a trace.
-func (l *List) Look(addr netip.Addr, now time.Time) Standing {
-	net, r := l.find(addr, now.Unix())
-	if r == nil {
-		return Standing{Class: Stranger, Evidence: Nothing}
-	}
-	return Standing{Class: r.class, Deny: r.deny, Evidence: r.source, Entry: r.entry(net)}
-}
-
-// find returns the row that decides and its network, nil if there is none in force.
-func (l *List) find(addr netip.Addr, now int64) (netip.Prefix, *row) {
+func (l *List) Look(addr netip.Addr, at Service, now time.Time) Standing {
 	addr = CanonicalAddr(addr)
-	for _, t := range l.tiers {
-		r, ok := t.Lookup(addr)
-		if ok && !r.inForce(now) {
-			r = lookFurther(t, addr, now)
-		}
-		if r != nil {
-			net, _ := addr.Prefix(int(r.bits))
-			return net, r
-		}
-	}
-	return netip.Prefix{}, nil
+	rank, r := l.find(addr, at, now.Unix())
+	return standing(addr, at, rank, r)
 }
 
-// lookFurther is for the rare case that the longest prefix has expired.
-func lookFurther(t *bart.Table[*row], addr netip.Addr, now int64) *row {
+func standing(addr netip.Addr, at Service, rank int, r *row) Standing {
+	if r == nil {
+		return Standing{Class: at.nobody(), Evidence: Nothing}
+	}
+	return Standing{Class: r.class, Deny: r.deny, Evidence: sources[rank], Entry: r.of(addr, rank)}
+}
+
+// of is the entry of a row that was found for addr among those of a source.
+func (r *row) of(addr netip.Addr, rank int) Entry {
+	net, _ := addr.Prefix(int(r.bits))
+	return r.entry(net, sources[rank])
+}
+
+// find returns the row that decides and the rank of its source, nil if there is
+// none in force.
+func (l *List) find(addr netip.Addr, at Service, now int64) (rank int, r *row) {
+	for ask := at.asks() & l.held; ask != 0; ask &= ask - 1 {
+		rank = bits.TrailingZeros16(uint16(ask))
+		if r = inForce(l.tables[rank], addr, now); r != nil {
+			return rank, r
+		}
+	}
+	return 0, nil
+}
+
+// inForce is the row of the longest prefix that holds addr and has not expired.
+func inForce(t *table, addr netip.Addr, now int64) *row {
+	r, ok := t.Lookup(addr)
+	if !ok || r.inForce(now) {
+		return r
+	}
 	for _, r := range t.Supernets(netip.PrefixFrom(addr, addr.BitLen())) {
 		if r.inForce(now) {
 			return r
@@ -120,95 +112,61 @@ func lookFurther(t *bart.Table[*row], addr netip.Addr, now int64) *row {
 	return nil
 }
 
-// With returns a List that has e as well. An entry of a weaker source does not
-// displace a stronger one of the same network that is still in force.
-func (l *List) With(e Entry, now time.Time) *List {
-	i := tier(e.Source)
-	old, ok := l.tiers[i].Get(e.Net)
-	if ok && old.source.rank() < e.Source.rank() && old.inForce(now.Unix()) {
+// With returns a List that has e as well, in place of the entry with its key.
+// An entry whose source is not among [Sources] changes nothing.
+func (l *List) With(e Entry) *List {
+	rank := e.Source.rank()
+	if rank == len(l.tables) {
 		return l
 	}
-	return l.replace(i, l.tiers[i].InsertPersist(e.Net, newRow(e)))
+	return l.replace(rank, l.tables[rank].InsertPersist(e.Net, newRow(e)))
 }
 
-// Without returns a List that lacks the entry of that network and source tier.
+// Without returns a List that lacks the entry of that network and source.
 func (l *List) Without(net netip.Prefix, source Source) *List {
-	i := tier(source)
-	return l.replace(i, l.tiers[i].DeletePersist(net))
+	rank := source.rank()
+	if rank == len(l.tables) {
+		return l
+	}
+	return l.replace(rank, l.tables[rank].DeletePersist(net))
 }
 
-// withLocal returns a List whose local tier is entries.
+// withLocal returns a List whose local networks are entries.
 func (l *List) withLocal(entries []Entry) *List {
-	return l.replace(tierLocal, NewList(slices.Values(entries)).tiers[tierLocal])
+	rank := Local.rank()
+	return l.replace(rank, NewList(slices.Values(entries)).tables[rank])
 }
 
-func (l *List) replace(i int, t *bart.Table[*row]) *List {
+func (l *List) replace(rank int, t *table) *List {
 	next := *l
-	next.tiers[i] = t
+	next.tables[rank] = t
+	next.held &^= 1 << rank
+	if t.Size() > 0 {
+		next.held |= 1 << rank
+	}
 	return &next
 }
 
-// Get returns the entry of exactly that network in the tier of source.
+// Get returns the entry of exactly that network and source.
 func (l *List) Get(net netip.Prefix, source Source) (Entry, bool) {
-	r, ok := l.tiers[tier(source)].Get(net)
+	rank := source.rank()
+	if rank == len(l.tables) {
+		return Entry{}, false
+	}
+	r, ok := l.tables[rank].Get(net)
 	if !ok {
 		return Entry{}, false
 	}
-	return r.entry(net), true
+	return r.entry(net, source), true
 }
 
-// All yields every entry, expired ones too: persons' first, then by network.
+// All yields every entry, expired ones too: the strongest source first, then by
+// network.
 func (l *List) All() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
-		for net, r := range l.rows() {
-			if !yield(r.entry(net)) {
-				return
-			}
-		}
-	}
-}
-
-// Counts are how many rows a List has, by who made them; expired ones are counted.
-type Counts struct {
-	Allowed int // by persons
-	Denied  int // by persons
-	Local   int // own networks; a gateway among them that is none is left out
-	Passed  int // learned: came back
-	Trapped int // learned: named a trap
-}
-
-// Counts counts the rows, which takes a walk over all of them.
-func (l *List) Counts() (c Counts) {
-	for _, r := range l.rows() {
-		switch {
-		case r.deny:
-			c.Denied++
-		case r.source == Operator:
-			c.Allowed++
-		case r.source == Local && r.class.Known():
-			c.Local++
-		case r.source == Passed:
-			c.Passed++
-		case r.source == Trapped:
-			c.Trapped++
-		}
-	}
-	return c
-}
-
-// Len is the number of entries, expired ones included.
-func (l *List) Len() (n int) {
-	for _, t := range l.tiers {
-		n += t.Size()
-	}
-	return n
-}
-
-func (l *List) rows() iter.Seq2[netip.Prefix, *row] {
-	return func(yield func(netip.Prefix, *row) bool) {
-		for _, t := range l.tiers {
+		for rank, t := range l.tables {
 			for net, r := range t.AllSorted() {
-				if !yield(net, r) {
+				if !yield(r.entry(net, sources[rank])) {
 					return
 				}
 			}
@@ -216,40 +174,13 @@ func (l *List) rows() iter.Seq2[netip.Prefix, *row] {
 	}
 }
 
-func tier(s Source) int { return min(s.rank(), tierLearned) }
-
-func newRow(e Entry) *row {
-	r := &row{class: e.Class, note: e.Note, source: e.Source, deny: e.Deny, bits: uint8(e.Net.Bits()),
-		added: seconds(e.Added), expires: seconds(e.Expires), renew: int64(e.Renew / time.Second)}
-	r.used.Store(seconds(e.Used))
-	r.flushed = seconds(e.Used)
-	return r
-}
-
-func (r *row) entry(net netip.Prefix) Entry {
-	return Entry{Net: net, Deny: r.deny, Class: r.class, Source: r.source, Note: r.note,
-		Added: at(r.added), Expires: at(r.expires), Used: at(r.used.Load()), Renew: time.Duration(r.renew) * time.Second}
-}
-
-// inForce reports whether the row counts at the second now. Use renews it.
-func (r *row) inForce(now int64) bool {
-	if r.expires == 0 || now < r.expires {
-		return true
+// Len is the number of entries, expired ones included.
+func (l *List) Len() (n int) {
+	for _, t := range l.tables {
+		n += t.Size()
 	}
-	used := r.used.Load()
-	return r.renew != 0 && used != 0 && now < used+r.renew
+	return n
 }
 
-func seconds(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.Unix()
-}
-
-func at(s int64) time.Time {
-	if s == 0 {
-		return time.Time{}
-	}
-	return time.Unix(s, 0).UTC()
-}
+// size is the number of entries of one source, which must be among [Sources].
+func (l *List) size(source Source) int { return l.tables[source.rank()].Size() }

@@ -6,17 +6,25 @@ import (
 	"net/netip"
 )
 
-// A Store keeps entries. At most one entry is kept for each network and
-// standing of its source: what a person said and what was learned of the same
-// network are two.
+// An EntryKey names an entry: there is at most one for each network and source.
+type EntryKey struct {
+	Net    netip.Prefix
+	Source Source
+}
+
+// Key names the entry.
+func (e Entry) Key() EntryKey { return EntryKey{Net: e.Net, Source: e.Source} }
+
+// A Store keeps entries, at most one for each [EntryKey]: what a person said of
+// a network and what each kind of evidence says of it are so many entries.
 //
 // Methods may be called from many goroutines.
 type Store interface {
 	// Entries yields every entry that is kept, in any order.
 	Entries(ctx context.Context) iter.Seq2[Entry, error]
 
-	// PutEntry keeps e, in place of the one with its network and standing. When
-	// it returns nil the entry survives a crash of the machine.
+	// PutEntry keeps e, in place of the one with its key. When it returns nil the
+	// entry survives a crash of the machine.
 	PutEntry(ctx context.Context, e Entry) error
 
 	// DeleteEntry forgets an entry, as durably; no entry is no error.
@@ -26,9 +34,7 @@ type Store interface {
 	// may lose the last second of it in a crash, and it never waits for a disk.
 	LearnEntries(entries ...Entry)
 
-	// ForgetEntries takes learned entries away, with the same promise.
-	ForgetEntries(nets ...netip.Prefix)
+	// ForgetEntries takes learned entries away, with the same promise. Keys of
+	// entries that are not there, or that a person made, change nothing.
+	ForgetEntries(keys ...EntryKey)
 }
-
-// Said reports whether entries of source s are a person's, and not learned.
-func (s Source) Said() bool { return s == Operator }

@@ -129,10 +129,11 @@ func withUse(row []byte, used int64) ([]byte, bool) {
 }
 
 // ForgetEntries takes learned entries away, in memory until the next commit.
-func (s *Store) ForgetEntries(nets ...netip.Prefix) {
-	for _, net := range nets {
-		if net.IsValid() {
-			s.erase(entries, entryKey(whitelist.Canonical(net), whitelist.Passed))
+// Keys of persons' entries change nothing.
+func (s *Store) ForgetEntries(keys ...whitelist.EntryKey) {
+	for _, k := range keys {
+		if k.Net.IsValid() && !k.Source.Said() {
+			s.erase(entries, entryKey(whitelist.Canonical(k.Net), k.Source))
 		}
 	}
 }
