@@ -288,30 +288,6 @@ func decodeEntry(row []byte, same func([]byte) string) (e whitelist.Entry, ok bo
 	return e, r.done()
 }
 
-// entryKey is standing, family, address and bits: entries lie in the order of
-// their networks, persons' after what was learned.
-func entryKey(net netip.Prefix, source whitelist.Source) string {
-	b := make([]byte, 0, 19)
-	b = append(b, 'l', '4')
-	if source.Said() {
-		b[0] = 's'
-	}
-	if net.Addr().Is6() {
-		b[1] = '6'
-	}
-	b = append(b, net.Addr().AsSlice()...)
-	return string(append(b, byte(net.Bits())))
-}
-
-func decodeEntryKey(key []byte) (net netip.Prefix, ok bool) {
-	if len(key) != 7 && len(key) != 19 {
-		return net, false
-	}
-	addr, _ := netip.AddrFromSlice(key[2 : len(key)-1])
-	net = netip.PrefixFrom(addr, int(key[len(key)-1]))
-	return net, net.IsValid()
-}
-
 func encodeTrap(t greylist.Trap) []byte {
 	b := appendTime([]byte{rowVersion}, t.Added)
 	b = binary.AppendUvarint(b, uint64(len(t.Note)))

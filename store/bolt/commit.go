@@ -97,7 +97,7 @@ func (s *Store) write(b batch, full bool) error {
 			}
 			counts[t] += n
 		}
-		if err = applyUses(tx.Bucket(entries.name()), b.uses); err != nil {
+		if err = settleEntries(tx.Bucket(entries.name()), &b); err != nil {
 			return err
 		}
 		return s.writeMeta(tx, counts)
@@ -139,6 +139,16 @@ func change(had, has bool) int64 {
 	return 0
 }
 
+// settleEntries ends what the rows of a batch begin among the entries.
+func settleEntries(entry *bbolt.Bucket, b *batch) error {
+	for key := range b.rows[entries] {
+		if err := dropOld(entry, key); err != nil {
+			return err
+		}
+	}
+	return applyUses(entry, b.uses)
+}
+
 // applyUses brings times of use into persons' entries that are still there.
 func applyUses(b *bbolt.Bucket, uses map[string]int64) error {
 	for key, used := range uses {
@@ -163,12 +173,8 @@ func (s *Store) commitRow(ctx context.Context, t table, key string, row []byte) 
 	defer s.writing.Unlock()
 	var old []byte
 	err = s.update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(t.name())
-		old = s.latest(t, key, b.Get([]byte(key)))
-		if row == nil {
-			return b.Delete([]byte(key))
-		}
-		return b.Put([]byte(key), row)
+		old = s.latest(t, key, stored(tx, t, key))
+		return putRow(tx, t, key, row)
 	})
 	if err != nil {
 		s.restore(t, key, old)
@@ -178,6 +184,20 @@ func (s *Store) commitRow(ctx context.Context, t table, key string, row []byte) 
 	s.pending.drop(t, key)
 	s.mu.Unlock()
 	return old != nil, s.report(nil)
+}
+
+// putRow writes a row, or deletes it when it is nil.
+func putRow(tx *bbolt.Tx, t table, key string, row []byte) error {
+	b := tx.Bucket(t.name())
+	if t == entries {
+		if err := dropOld(b, key); err != nil {
+			return err
+		}
+	}
+	if row == nil {
+		return b.Delete([]byte(key))
+	}
+	return b.Put([]byte(key), row)
 }
 
 // latest is a copy of a row: as memory has it, else as the file does.
@@ -195,7 +215,7 @@ func (s *Store) latest(t table, key string, file []byte) []byte {
 func (s *Store) restore(t table, key string, old []byte) {
 	var now []byte
 	err := s.view(func(tx *bbolt.Tx) error {
-		now = bytes.Clone(tx.Bucket(t.name()).Get([]byte(key)))
+		now = bytes.Clone(stored(tx, t, key))
 		return nil
 	})
 	if err != nil || bytes.Equal(now, old) {

@@ -154,7 +154,7 @@ func TestNewsDuringAFailedCommit(t *testing.T) {
 		if r := try(t, s, nth(0, epoch())); r.Tries != 2 {
 			t.Errorf("during the commit: %+v", r)
 		}
-		s.ForgetEntries(e.Net)
+		s.ForgetEntries(e.Key())
 		return errors.New("no such luck")
 	}
 	if s.Sync() == nil {

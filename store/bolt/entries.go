@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"iter"
 	"net/netip"
@@ -16,19 +17,28 @@ func (s *Store) Entries(ctx context.Context) iter.Seq2[whitelist.Entry, error] {
 	return func(yield func(whitelist.Entry, error) bool) {
 		uses, words := s.pendingUses(), make(map[string]string)
 		decode := func(key, row []byte) (e whitelist.Entry, ok bool) {
-			net, ok := decodeEntryKey(key)
-			if !ok {
-				return e, false
-			}
-			e, ok = decodeEntry(row, func(b []byte) string { return intern(words, b) })
-			e.Net = net
-			if used, ok := uses[string(key)]; ok {
+			e, ok = decodeKeyed(key, row, func(b []byte) string { return intern(words, b) })
+			if used, there := uses[string(key)]; there {
 				e.Used = later(e.Used, used)
 			}
 			return e, ok
 		}
 		walk(ctx, s, entries, decode)(yield)
 	}
+}
+
+// decodeKeyed reads a row under its key; false where they do not agree.
+func decodeKeyed(key, row []byte, same func([]byte) string) (e whitelist.Entry, ok bool) {
+	net, ok := decodeEntryKey(key)
+	if !ok {
+		return e, false
+	}
+	if e, ok = decodeEntry(row, same); !ok {
+		return e, false
+	}
+	e.Net = net
+	var again [64]byte
+	return e, bytes.Equal(appendEntryKey(again[:0], e.Key()), key)
 }
 
 func (s *Store) pendingUses() map[string]int64 {
@@ -69,7 +79,7 @@ func (s *Store) PutEntry(ctx context.Context, e whitelist.Entry) error {
 	if err := e.Check(); err != nil {
 		return err
 	}
-	_, err := s.commitRow(ctx, entries, entryKey(e.Net, e.Source), encodeEntry(e))
+	_, err := s.commitRow(ctx, entries, entryKey(e.Key()), encodeEntry(e))
 	return err
 }
 
@@ -78,7 +88,7 @@ func (s *Store) DeleteEntry(ctx context.Context, net netip.Prefix, source whitel
 	if !net.IsValid() {
 		return nil
 	}
-	_, err := s.commitRow(ctx, entries, entryKey(whitelist.Canonical(net), source), nil)
+	_, err := s.commitRow(ctx, entries, entryKey(whitelist.EntryKey{Net: whitelist.Canonical(net), Source: source}), nil)
 	return err
 }
 
@@ -92,9 +102,9 @@ func (s *Store) LearnEntries(list ...whitelist.Entry) {
 		case e.Check() != nil:
 			s.dropped.Add(1)
 		case e.Source.Said():
-			s.use(entryKey(e.Net, e.Source), e.Used)
+			s.use(entryKey(e.Key()), e.Used)
 		default:
-			s.keep(entries, entryKey(e.Net, e.Source), encodeEntry(e), false)
+			s.keep(entries, entryKey(e.Key()), encodeEntry(e), false)
 		}
 	}
 }
@@ -133,7 +143,7 @@ func withUse(row []byte, used int64) ([]byte, bool) {
 func (s *Store) ForgetEntries(keys ...whitelist.EntryKey) {
 	for _, k := range keys {
 		if k.Net.IsValid() && !k.Source.Said() {
-			s.erase(entries, entryKey(whitelist.Canonical(k.Net), k.Source))
+			s.erase(entries, entryKey(whitelist.EntryKey{Net: whitelist.Canonical(k.Net), Source: k.Source}))
 		}
 	}
 }

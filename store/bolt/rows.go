@@ -71,6 +71,9 @@ func (w *walker[T]) slice(ctx context.Context) (more bool, err error) {
 
 // add takes a row of the file, or what memory says of it.
 func (w *walker[T]) add(key, row []byte) {
+	if w.table == entries {
+		key = currentKey(key, row)
+	}
 	if newer, ok := w.memory[string(key)]; ok {
 		delete(w.memory, string(key))
 		row = newer

@@ -11,43 +11,35 @@ import (
 	"moggy/whitelist"
 )
 
-// byKey are the entries of a store; a network and standing twice is a mistake.
-func byKey(t *testing.T, s Subject) map[string]whitelist.Entry {
+// byKey are the entries of a store; a network and source twice is a mistake.
+func byKey(t *testing.T, s Subject) map[whitelist.EntryKey]whitelist.Entry {
 	t.Helper()
-	all := make(map[string]whitelist.Entry)
+	all := make(map[whitelist.EntryKey]whitelist.Entry)
 	for _, e := range collect(t, s.Entries(context.Background())) {
-		key := keyOf(e)
-		if _, twice := all[key]; twice {
-			t.Errorf("%s twice", key)
+		if _, twice := all[e.Key()]; twice {
+			t.Errorf("%v twice", e.Key())
 		}
-		all[key] = e
+		all[e.Key()] = e
 	}
 	return all
-}
-
-func keyOf(e whitelist.Entry) string {
-	if e.Source.Said() {
-		return "said " + e.Net.String()
-	}
-	return "learned " + e.Net.String()
 }
 
 func want(t *testing.T, s Subject, entries ...whitelist.Entry) {
 	t.Helper()
 	got := byKey(t, s)
 	for _, e := range entries {
-		g, ok := got[keyOf(e)]
+		g, ok := got[e.Key()]
 		if !ok {
-			t.Errorf("%s is not there", keyOf(e))
+			t.Errorf("%v is not there", e.Key())
 			continue
 		}
 		if !equal(g, e) {
-			t.Errorf("%s\n got %+v\nwant %+v", keyOf(e), g, e)
+			t.Errorf("%v\n got %+v\nwant %+v", e.Key(), g, e)
 		}
-		delete(got, keyOf(e))
+		delete(got, e.Key())
 	}
 	for key := range got {
-		t.Errorf("%s should not be there", key)
+		t.Errorf("%v should not be there", key)
 	}
 }
 
@@ -147,19 +139,21 @@ func learnedEntries(t *testing.T, s Subject) {
 	s.LearnEntries(a, b)
 	want(t, s, a, b, p) // what was said and what was learned are two
 
-	worse := a
-	worse.Class, worse.Source, worse.Used = whitelist.Listed, whitelist.Trapped, epoch().Add(time.Hour)
-	s.LearnEntries(worse)
-	want(t, s, worse, b, p)
+	again := a
+	again.Class, again.Used, again.Note = whitelist.Pool, epoch().Add(time.Hour), "again"
+	s.LearnEntries(again)
+	want(t, s, again, b, p)
 
-	s.ForgetEntries(a.Net, b.Net, netip.MustParsePrefix("203.0.113.0/24"), netip.Prefix{})
-	want(t, s, p)
+	nowhere := a.Key()
+	nowhere.Net = netip.MustParsePrefix("203.0.113.0/24")
+	s.ForgetEntries(a.Key(), b.Key(), p.Key(), nowhere, whitelist.EntryKey{})
+	want(t, s, p) // what a person said is not forgotten like that
 	settle(t, s)
 	want(t, s, p)
 
 	s.LearnEntries(b)
 	settle(t, s)
-	s.ForgetEntries(b.Net)
+	s.ForgetEntries(b.Key())
 	s.LearnEntries(b)
 	want(t, s, b, p)
 
@@ -167,6 +161,40 @@ func learnedEntries(t *testing.T, s Subject) {
 	want(t, s, p)
 	s.LearnEntries()
 	s.ForgetEntries()
+}
+
+// manySources learn of one network: so many entries.
+func manySources(t *testing.T, s Subject) {
+	for _, net := range []string{"192.0.2.7/32", "2001:db8::/64"} {
+		var all []whitelist.Entry
+		for _, source := range whitelist.Sources() {
+			e := learned(net)
+			e.Source, e.Note = source, string(source)
+			if source.Learned() {
+				all = append(all, e)
+			}
+		}
+		s.LearnEntries(all[:4]...)
+		settle(t, s)
+		s.LearnEntries(all[4:]...)
+		want(t, s, all...)
+		settle(t, s)
+		want(t, s, all...)
+
+		all[1].Class = whitelist.Listed
+		s.LearnEntries(all[1])
+		want(t, s, all...)
+		remove(t, s, all[0])
+		want(t, s, all[1:]...)
+		s.ForgetEntries(all[0].Key(), all[2].Key(), all[3].Key())
+		want(t, s, append(all[1:2:2], all[4:]...)...)
+		settle(t, s)
+		want(t, s, append(all[1:2:2], all[4:]...)...)
+		for _, e := range all {
+			s.ForgetEntries(e.Key())
+		}
+		want(t, s)
+	}
 }
 
 // timesOfUse must not undo what a person does.

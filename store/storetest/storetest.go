@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		"entries refused":     entriesRefused,
 		"many entries":        manyEntries,
 		"learned entries":     learnedEntries,
+		"many sources":        manySources,
 		"times of use":        timesOfUse,
 		"entries stay":        entriesStay,
 		"a triplet's life":    tripletLife,

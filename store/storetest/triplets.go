@@ -315,7 +315,7 @@ func turn(t *testing.T, s Subject, w, i int) {
 	case 6:
 		err = s.PutTrap(ctx, greylist.Trap{Address: "trap@example.org"})
 	case 7:
-		s.ForgetEntries(learned("192.0.2.7/32").Net)
+		s.ForgetEntries(learned("192.0.2.7/32").Key())
 	}
 	if err != nil {
 		t.Error(err)
