@@ -17,18 +17,50 @@ func (m *Metrics) Decided(f *verdict.Facts, v *verdict.Verdict) {
 	inc(l.verdicts, ruling{v.Rule, v.Observed})
 	if f.Stage == verdict.Connect {
 		l.arrived(f, v)
+		m.waited(f, v)
+	}
+	if f.Budget.Over != "" && v.Action == verdict.Busy {
+		inc(m.over, spent{classOf(f), f.Budget.Over})
 	}
 	for _, d := range f.Degraded {
 		inc(m.degraded, d)
 	}
-	if harmed(f, v) {
+	if v.Harms(f) {
 		m.hurt(f.Standing.Class)
+	}
+}
+
+// classOf is the class of a decision's peer, as a label.
+func classOf(f *verdict.Facts) whitelist.Class {
+	return cmp.Or(journal.ClassOf(f), whitelist.Stranger)
+}
+
+// waited notes how long a connection that is carried waits before.
+func (m *Metrics) waited(f *verdict.Facts, v *verdict.Verdict) {
+	if v.Action != verdict.Carry && v.Action != verdict.Wait {
+		return
+	}
+	o, ok := m.queued[classOf(f)]
+	if !ok {
+		o = m.queued[other]
+	}
+	o.Observe(v.Wait.Seconds())
+}
+
+// LoggedIn counts a login that was reported.
+func (m *Metrics) LoggedIn(ok bool) { m.hints[ok].Inc() }
+
+// BlockedElsewhere says how many known-good networks each of New's Blockers keeps
+// out; what is not named keeps out none.
+func (m *Metrics) BlockedElsewhere(n map[string]int) {
+	for name, g := range m.foreign {
+		g.Set(float64(n[name]))
 	}
 }
 
 // arrived counts what was decided of a connection at first.
 func (l *listener) arrived(f *verdict.Facts, v *verdict.Verdict) {
-	a := arrival{cmp.Or(journal.ClassOf(f), whitelist.Stranger), v.Action, v.Observed}
+	a := arrival{classOf(f), v.Action, v.Observed}
 	c, ok := l.connections[a]
 	if !ok {
 		a.class = other
@@ -37,15 +69,6 @@ func (l *listener) arrived(f *verdict.Facts, v *verdict.Verdict) {
 	if ok {
 		c.Inc()
 	}
-}
-
-// harmed reports whether a known peer does not get to the backend.
-func harmed(f *verdict.Facts, v *verdict.Verdict) bool {
-	if !f.Standing.Known() {
-		return false
-	}
-	done := v.Effective()
-	return done != verdict.Carry && done != verdict.HandOver
 }
 
 func (m *Metrics) hurt(class whitelist.Class) {

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -17,6 +18,7 @@ func (m *Metrics) watch(f factory, g Gauges, lists []string) {
 		prometheus.NewGaugeFunc(gaugeOpts("store_up", "1 while the store answers."), zeroOrOne(g.StoreUp)),
 		prometheus.NewCounterFunc(prometheus.CounterOpts(gaugeOpts("journal_dropped_total",
 			"Records that were not written, because the queue was full or the disk.")), orZero(g.JournalDropped)),
+		prometheus.NewGaugeFunc(gaugeOpts("last_login_hint_timestamp_seconds", "When the last login was reported; 0: never."), unixOrZero(g.LastLogin)),
 		newEntriesCollector(g.Entries),
 		newHitsCollector(lists, g.Lists),
 	)
@@ -33,6 +35,15 @@ func orZero(read func() float64) func() float64 {
 	return read
 }
 
+func unixOrZero(read func() time.Time) func() float64 {
+	return func() float64 {
+		if read == nil || read().IsZero() {
+			return 0
+		}
+		return float64(read().UnixMilli()) / 1000
+	}
+}
+
 func zeroOrOne(read func() bool) func() float64 {
 	return func() float64 {
 		if read == nil || read() {
@@ -42,7 +53,7 @@ func zeroOrOne(read func() bool) func() float64 {
 	}
 }
 
-// entriesCollector asks once a scrape for the five numbers of the list.
+// entriesCollector asks once a scrape for the numbers of the list.
 type entriesCollector struct {
 	desc *prometheus.Desc
 	read func() Entries
@@ -65,7 +76,8 @@ func (c entriesCollector) Collect(ch chan<- prometheus.Metric) {
 	for _, row := range []struct {
 		kind string
 		n    int
-	}{{"allow", e.Allowed}, {"deny", e.Denied}, {"local", e.Local}, {"passed", e.Passed}, {"trap", e.Trapped}} {
+	}{{"allow", e.Allowed}, {"deny", e.Denied}, {"local", e.Local}, {"passed", e.Passed}, {"trap", e.Trapped},
+		{"ssh", e.Sessions}, {"login", e.Logins}, {"crawler", e.Crawlers}, {"wrote", e.Wrote}, {"guess", e.Guessing}} {
 		ch <- prometheus.MustNewConstMetric(c.desc, prometheus.GaugeValue, float64(row.n), row.kind)
 	}
 }

@@ -12,6 +12,7 @@ package metrics
 import (
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -27,6 +28,7 @@ type Options struct {
 	Revision  string
 	Listeners []string // their names in the configuration
 	Lists     []string // the names under which the DNS lists are shown
+	Blockers  []string // what else may block on this machine: "nft", "fail2ban" …
 	Gauges    Gauges
 }
 
@@ -41,6 +43,7 @@ type Gauges struct {
 	StoreUp        func() bool           // the store answers; at rest true
 	Entries        func() Entries        // at rest 0
 	Lists          func() []dnsbl.Status // how the DNS lists do; at rest all is 0
+	LastLogin      func() time.Time      // when the last login was reported; at rest 1970
 }
 
 // Entries are the numbers of rows of the allow and deny list.
@@ -50,6 +53,12 @@ type Entries struct {
 	Local   int // own networks
 	Passed  int // learned: came back through the greylist
 	Trapped int // learned: named a trap
+
+	Sessions int // learned: the operator's own
+	Logins   int // learned: somebody logged in
+	Crawlers int // learned: by name
+	Wrote    int // learned: our users wrote there
+	Guessing int // learned: tried many passwords
 }
 
 // Metrics are all series of one daemon. Its methods may be called from many
@@ -60,6 +69,10 @@ type Metrics struct {
 	other     func() *listener // for a name that New was not given
 
 	harm     map[whitelist.Class]prometheus.Counter
+	over     map[spent]prometheus.Counter
+	queued   map[whitelist.Class]prometheus.Observer
+	hints    map[bool]prometheus.Counter // of logins, by whether they succeeded
+	foreign  map[string]prometheus.Gauge // known-good networks that are blocked elsewhere, by what blocks them
 	degraded map[verdict.Dependency]prometheus.Counter
 	open     map[string]prometheus.Gauge
 	alarms   map[Alarm]prometheus.Gauge
@@ -94,6 +107,7 @@ func New(o Options) *Metrics {
 	}
 	m.other = sync.OnceValue(func() *listener { return v.listener(other) })
 	m.countHouse(v.factory)
+	m.countBudgets(v.factory, o.Blockers)
 	m.countNames(v.factory, o.Lists)
 	m.watch(v.factory, o.Gauges, o.Lists)
 	v.gaugeVec("build_info", "What this is; always 1.", "version", "revision", "goversion").

@@ -6,6 +6,7 @@ import (
 	"moggy/verdict"
 	"moggy/verdict/journal"
 	"moggy/whitelist"
+	"moggy/whitelist/budget"
 )
 
 // A factory makes and registers series, all beginning with moggy_.
@@ -122,6 +123,37 @@ func (m *Metrics) countHouse(f factory) {
 	}
 	m.countTime(f)
 }
+
+// A spent budget: whose, and what of it.
+type spent struct {
+	class whitelist.Class
+	over  budget.Over
+}
+
+// countBudgets makes the series of budgets and of what else keeps the known safe.
+func (m *Metrics) countBudgets(f factory, blockers []string) {
+	m.over = make(map[spent]prometheus.Counter)
+	m.queued = make(map[whitelist.Class]prometheus.Observer)
+	over := f.counterVec("budget_over_total", "Connections and recipients refused because a budget was used up.", "class", "budget")
+	queued := f.histogramVec("connect_delay_seconds", "That a connection that is carried waited for its turn.", waitBuckets, "class")
+	for _, c := range classes() {
+		m.queued[c] = queued.WithLabelValues(string(c))
+		for _, o := range overs() {
+			m.over[spent{c, o}] = over.WithLabelValues(string(c), string(o))
+		}
+	}
+	hints := f.counterVec("login_hints_total", "Logins that were reported, by what came of them.", "result")
+	m.hints = map[bool]prometheus.Counter{true: hints.WithLabelValues("ok"), false: hints.WithLabelValues("failed")}
+	m.foreign = make(map[string]prometheus.Gauge)
+	foreign := f.gaugeVec("foreign_block_known_good", "Known-good networks that something else on this machine blocks.", "source")
+	for _, name := range blockers {
+		m.foreign[name] = foreign.WithLabelValues(clean(name))
+	}
+}
+
+// waitBuckets are the seconds that tell a place in line from harm, and harm from
+// what makes mail programs come again.
+var waitBuckets = []float64{0, 0.5, 2, 5, 10, 30}
 
 // countTime makes the series of times and bytes.
 func (m *Metrics) countTime(f factory) {

@@ -31,6 +31,7 @@ func (d *door) carry(conn net.Conn, g *guest, f *verdict.Facts, v *verdict.Verdi
 func (d *door) reach(conn net.Conn, g *guest, f *verdict.Facts) (peer, back net.Conn, ok bool) {
 	back, greeting, err := d.connect(g)
 	if err != nil {
+		g.have.share.refund()
 		d.turnAway(conn, f, err)
 		return nil, nil, false
 	}
@@ -69,7 +70,7 @@ func (d *door) connect(g *guest) (net.Conn, []byte, error) {
 // turnAway tells a peer that the backend did not take it. It owns conn.
 func (d *door) turnAway(conn net.Conn, f *verdict.Facts, err error) {
 	v := d.backendDown(f, err)
-	d.ended(f, &v, journal.End{Outcome: journal.BackendDown, Out: lastWord(conn, v.Reply), Answer: err.Error()})
+	d.ended(f, &v, journal.End{Outcome: journal.BackendDown, Out: d.lastWord(conn, v.Reply), Answer: err.Error()})
 }
 
 // backendDown is the verdict that the backend did not take a connection.

@@ -15,6 +15,7 @@ import (
 	"moggy/proxy/tarpit"
 	"moggy/verdict"
 	"moggy/verdict/journal"
+	"moggy/whitelist"
 )
 
 // Slow backends are waited for together: here each of two greets its first
@@ -64,7 +65,7 @@ func slowDoor(t *testing.T, name string, meet *sync.WaitGroup) DoorOptions {
 		l.Close()
 		clients.Wait()
 	})
-	return DoorOptions{Name: name, Backend: relay.Backend{Address: l.Addr().String(), Form: relay.None}}
+	return DoorOptions{Name: name, Service: whitelist.Mail, Backend: relay.Backend{Address: l.Addr().String(), Form: relay.None}}
 }
 
 // answer answers one client, and closes conn.

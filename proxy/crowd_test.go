@@ -9,6 +9,7 @@ import (
 
 	"moggy/greylist"
 	"moggy/greylist/origin"
+	"moggy/whitelist"
 )
 
 // A pretender has a name only when it likes.
@@ -41,7 +42,7 @@ func TestCrowdCannotComeBackByOtherNames(t *testing.T) {
 func tryAll(l *lab) map[string]int {
 	rules := make(map[string]int)
 	for i := range 40 {
-		f := factsOf("", "smtp", netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(i + 1)}), 40000))
+		f := factsOf("", &DoorOptions{Service: whitelist.Mail}, netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(i + 1)}), 40000))
 		f.Sender, f.Recipient = fmt.Sprintf("a@d%d.test", i), "b@example.net"
 		var counted bool
 		j := l.server.judge

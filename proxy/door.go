@@ -15,6 +15,7 @@ import (
 	"moggy/proxy/relay"
 	"moggy/verdict"
 	"moggy/verdict/journal"
+	"moggy/whitelist"
 )
 
 // A door is one listener with what is known of its backend.
@@ -135,6 +136,10 @@ func (d *door) watch(ctx context.Context) {
 // it would relay for everybody. One that would and cannot tell peers apart is not
 // to be used.
 func (d *door) ask(ctx context.Context) {
+	if d.Service != whitelist.Mail {
+		d.knock(ctx)
+		return
+	}
 	was, now := d.state(), backendState{}
 	o := d.handover()
 	o.Timeout = askTimeout
@@ -167,7 +172,6 @@ func (d *door) relayTest(ctx context.Context, now *backendState) {
 	}
 	if open && now.openRelay == nil {
 		d.log.Error("the backend relays for everybody", "listener", d.Name, "error", err)
-		d.journal.Append(journal.Noted(time.Now(), "open-relay", err.Error()))
 	}
 	now.tested, now.openRelay = true, err
 }
@@ -175,13 +179,23 @@ func (d *door) relayTest(ctx context.Context, now *backendState) {
 // tell says what has changed about a backend.
 func (d *door) tell(was, now *backendState) {
 	d.metrics.Backend(d.Name, now.fault == nil)
-	d.metrics.Alarm(metrics.OpenRelay, slices.ContainsFunc(d.doors, func(d *door) bool { return d.state().openRelay != nil }))
+	d.tellOpenRelay()
 	switch {
 	case now.fault != nil && (was.fault == nil || was.fault.Error() != now.fault.Error()):
 		d.log.Error("the backend cannot be used", "listener", d.Name, "backend", d.Backend.Address, "error", now.fault)
 	case now.fault == nil && was.fault != nil:
 		d.log.Info("the backend answers", "listener", d.Name, "backend", d.Backend.Address, "offers", now.offer)
 	}
+}
+
+// tellOpenRelay raises the alarm while any backend relays for everybody.
+func (d *door) tellOpenRelay() {
+	i := slices.IndexFunc(d.doors, func(d *door) bool { return d.state().openRelay != nil })
+	if i < 0 {
+		d.Alarm(metrics.OpenRelay, false, "")
+		return
+	}
+	d.Alarm(metrics.OpenRelay, true, d.doors[i].Name+": "+d.doors[i].state().openRelay.Error())
 }
 
 // distrust has the backend asked again soon: it did not take a connection.
@@ -202,32 +216,35 @@ func (d *door) meet(conn net.Conn) {
 	}()
 	peer, local := addrPort(conn.RemoteAddr()), addrPort(conn.LocalAddr())
 	set := d.settings.Load()
-	f := factsOf(journal.NewRef(), d.Name, peer)
-	v := d.greet(&f, &set.Policy)
-	g := &guest{door: d, ref: f.Ref, peer: f.Peer, local: local, since: time.Now(), class: journal.ClassOf(&f), rule: v.Rule}
+	f := factsOf(journal.NewRef(), &d.DoorOptions, peer)
+	v, have := d.greet(&f, &set.Policy)
+	g := &guest{door: d, ref: f.Ref, peer: f.Peer, local: local, since: time.Now(), class: journal.ClassOf(&f), rule: v.Rule, have: have}
+	if talks(&v) {
+		d.hold(conn, g, set, f, v) // what it has is given back when it has left
+		return
+	}
+	defer g.have.giveBack()
+	d.pass(conn, g, f, v)
+}
+
+// pass deals with a peer that moggy does not talk to. It owns conn.
+func (d *door) pass(conn net.Conn, g *guest, f verdict.Facts, v verdict.Verdict) {
 	switch {
-	case v.Observed:
+	case v.Observed && d.Service == whitelist.Mail:
 		d.observe(conn, g, f, v)
-	case v.Action == verdict.Carry:
+	case v.Effective() == verdict.Carry:
 		d.carry(conn, g, &f, &v)
-	case v.Action == verdict.Busy:
-		d.shed(conn, &f, &v)
+	case v.Action == verdict.Wait:
+		d.stand(conn, g, &f, &v)
 	default:
-		d.hold(conn, g, set, f, v)
+		d.shed(conn, &f, &v)
 	}
 }
 
-// greet decides about a peer that has just connected and records it. Where the
-// verdict needs a slot of the pit, it has one.
-func (d *door) greet(f *verdict.Facts, p *verdict.Policy) verdict.Verdict {
-	now := time.Now()
-	v := d.judge.Connect(f, p, now)
-	if a := v.Effective(); (a == verdict.Talk || a == verdict.Hold) && !d.pit.Reserve() {
-		f.Full = true
-		v = d.judge.Connect(f, p, now)
-	}
-	d.record(f, &v)
-	return v
+// talks reports whether a verdict takes a slot of the pit.
+func talks(v *verdict.Verdict) bool {
+	a := v.Effective()
+	return a == verdict.Talk || a == verdict.Hold
 }
 
 // deliver writes all of b within the time of a step, and leaves no deadline behind.
@@ -237,17 +254,19 @@ func deliver(conn net.Conn, b []byte) (int, error) {
 	return conn.Write(b)
 }
 
-// shed says the verdict's reply and closes.
-func (d *door) shed(conn net.Conn, f *verdict.Facts, v *verdict.Verdict) {
-	d.ended(f, v, journal.End{Outcome: journal.Shed, Out: lastWord(conn, v.Reply)})
-}
-
 // lastWord says a reply to a peer that gets no more, closes, and returns how many
 // bytes were said. Nobody waits long for it.
-func lastWord(conn net.Conn, r dialogue.Reply) int64 {
+func (d *door) lastWord(conn net.Conn, r dialogue.Reply) int64 {
 	defer conn.Close()
+	text := r.Append(nil)
+	if d.Service != whitelist.Mail {
+		text = d.Tongue.put(r)
+	}
+	if r.Code == 0 || len(text) == 0 {
+		return 0
+	}
 	conn.SetDeadline(time.Now().Add(time.Second))
-	n, _ := conn.Write(r.Append(nil))
+	n, _ := conn.Write(text)
 	return int64(n)
 }
 

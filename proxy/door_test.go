@@ -19,6 +19,7 @@ import (
 	"moggy/proxy/relay"
 	"moggy/proxy/tarpit"
 	"moggy/verdict"
+	"moggy/whitelist"
 )
 
 // A backend that begins to relay for everybody, as one may that was down when
@@ -66,7 +67,7 @@ func relayDoor(t *testing.T, open *atomic.Bool) *door {
 	})
 	s := New(Options{Journal: &memJournal{}, Log: slog.New(slog.DiscardHandler), Metrics: metrics.New(metrics.Options{}),
 		Pit: tarpit.New(tarpit.Options{}), Settings: &Settings{Policy: verdict.Policy{Hostname: "mx.test"}},
-		Doors: []DoorOptions{{Name: "smtp", Backend: relay.Backend{Address: l.Addr().String(), Form: relay.None}}}})
+		Doors: []DoorOptions{{Name: "smtp", Service: whitelist.Mail, Backend: relay.Backend{Address: l.Addr().String(), Form: relay.None}}}})
 	return s.doors[0]
 }
 

@@ -3,10 +3,8 @@ package proxy
 import (
 	"fmt"
 	"runtime/debug"
-	"time"
 
 	"moggy/metrics"
-	"moggy/verdict/journal"
 )
 
 // fault reports whether something was recovered from a panic in one connection's
@@ -17,7 +15,6 @@ func (s *Server) fault(conn string, recovered any) bool {
 		return false
 	}
 	s.log.Error("a fault of moggy's ended a connection; please report it", "conn", conn, "fault", recovered, "stack", string(debug.Stack()))
-	s.journal.Append(journal.Noted(time.Now(), "internal-error", fmt.Sprintf("%s: %v", conn, recovered)))
-	s.metrics.Alarm(metrics.InternalError, true)
+	s.Alarm(metrics.InternalError, true, fmt.Sprintf("%s: %v", conn, recovered))
 	return true
 }

@@ -17,6 +17,7 @@ const (
 	talked  guestState = "talk"
 	held    guestState = "hold"
 	carried guestState = "carry"
+	waiting guestState = "wait"
 )
 
 // A guest is one open connection, for the operator's eyes and for changes of the
@@ -32,6 +33,8 @@ type guest struct {
 
 	state   guestState // guarded by guests.mu
 	session *session   // nil if carried from the start
+	have    holdings
+	turn    chan struct{} // to be told while waiting that its turn has come; nil: it does not wait
 }
 
 // guests are all open connections. Descriptors bound them.
@@ -122,8 +125,11 @@ func (gs *guests) within(net netip.Prefix) (in []*guest) {
 // are open.
 func (s *Server) Changed(net netip.Prefix) {
 	for _, g := range s.guests.within(net) {
-		if g.session != nil {
+		switch {
+		case g.session != nil:
 			g.session.reconsider()
+		case g.turn != nil:
+			s.hurry(g)
 		}
 	}
 }
@@ -134,7 +140,7 @@ type Guest struct {
 	Peer     netip.AddrPort  `json:"peer"`
 	Listener string          `json:"listener"`
 	Class    whitelist.Class `json:"class"`
-	State    string          `json:"state"` // talk, hold, carry
+	State    string          `json:"state"` // talk, hold, wait, carry
 	Rule     string          `json:"rule"`
 	Since    time.Time       `json:"since"`
 }

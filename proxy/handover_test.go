@@ -67,7 +67,7 @@ func TestAllowedForAMomentIsNotRemembered(t *testing.T) {
 		if _, ok, err := l.book.Remove(t.Context(), netip.MustParsePrefix(stranger+"/32")); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
-		if s := l.book.List().Look(netip.MustParseAddr(stranger), time.Now()); s.Class != whitelist.Stranger {
+		if s := l.book.List().Look(netip.MustParseAddr(stranger), whitelist.Mail, time.Now()); s.Class != whitelist.Stranger {
 			t.Errorf("it stays %s: %s", s.Class, s.Entry.Note)
 		}
 		for o := range l.store.Origins(t.Context(), time.Now()) {

@@ -14,6 +14,7 @@ import (
 	"moggy/proxy/dialogue"
 	"moggy/verdict"
 	"moggy/whitelist"
+	"moggy/whitelist/budget"
 )
 
 // A Judge gathers facts and has them decided. The same Judge serves connections
@@ -27,22 +28,36 @@ type Judge struct {
 	Timers   atomic.Pointer[greylist.Timers]
 
 	Newcomers *greylist.Newcomers
+	Meter     budget.Meter
+	Limits    atomic.Pointer[Limits]
+	Crawlers  *Crawlers // nil: nobody is asked whether a client is one
 }
+
+// Limits are what clients of each class may use.
+type Limits map[whitelist.Class]budget.Limit
 
 // NewJudge makes a Judge that asks no lists. The fields may be changed before it
 // is used.
 func NewJudge(book *whitelist.Book, store greylist.Store, traps *greylist.Traps, t greylist.Timers) *Judge {
 	j := &Judge{Book: book, Greylist: store, Traps: traps, Finder: origin.Networks{},
-		Newcomers: greylist.NewNewcomers(newcomersHourly)}
+		Newcomers: greylist.NewNewcomers(newcomersHourly), Meter: budget.NewLocal()}
 	j.Timers.Store(&t)
+	limits := Limits(budget.Defaults())
+	j.Limits.Store(&limits)
 	return j
 }
 
-// Connect decides about a peer that has just connected, from memory alone.
-func (j *Judge) Connect(f *verdict.Facts, p *verdict.Policy, now time.Time) verdict.Verdict {
+// Connect decides about a peer that has just connected, from memory alone, and has
+// it take its share of the budget.
+func (j *Judge) Connect(f *verdict.Facts, p *verdict.Policy, now time.Time) (verdict.Verdict, Share) {
 	f.Stage = verdict.Connect
-	f.Standing = j.Book.List().Classify(f.Peer.Addr(), now)
-	return verdict.Decide(f, p)
+	f.Standing = j.Book.List().Classify(f.Peer.Addr(), f.Service, now)
+	var s Share
+	if f.Gateway = f.Gateway && !f.Standing.Known(); !f.Gateway {
+		c := f.Standing.Class
+		s, f.Budget = j.take(budget.KeyOf(c, f.Peer.Addr()), j.limit(c), now)
+	}
+	return verdict.Decide(f, p), s
 }
 
 // An Ask is how the greylist is asked: [Judge.Try], or [Judge.Peek].
@@ -52,7 +67,7 @@ type Ask func(context.Context, greylist.Try) (greylist.Result, error)
 // other facts leave it to the greylist.
 func (j *Judge) Recipient(ctx context.Context, f *verdict.Facts, p *verdict.Policy, ask Ask, now time.Time) verdict.Verdict {
 	f.Stage = verdict.Recipient
-	f.Standing = j.Book.List().Look(f.Peer.Addr(), now)
+	f.Standing = j.Book.List().Look(f.Peer.Addr(), f.Service, now)
 	f.Trap = j.Traps.Has(f.Recipient)
 	f.Origin, f.Grey, f.GreyDown, f.Degraded = greylist.Origin{}, greylist.Result{}, false, nil
 	degrade(f, f.DNS.Degraded(), verdict.DNS)
@@ -124,7 +139,7 @@ func (j *Judge) Peek(ctx context.Context, t greylist.Try) (greylist.Result, erro
 // Message decides about DATA of a message whose recipients were answered 250.
 func (j *Judge) Message(f *verdict.Facts, p *verdict.Policy, now time.Time) verdict.Verdict {
 	f.Stage = verdict.Data
-	f.Standing = j.Book.List().Look(f.Peer.Addr(), now)
+	f.Standing = j.Book.List().Look(f.Peer.Addr(), f.Service, now)
 	return verdict.Decide(f, p)
 }
 
@@ -168,8 +183,8 @@ func degrade(f *verdict.Facts, so bool, d verdict.Dependency) {
 }
 
 // factsOf are the facts of a connection before anything is known of it.
-func factsOf(ref, listener string, peer netip.AddrPort) verdict.Facts {
-	return verdict.Facts{Ref: ref, Listener: listener, Peer: netip.AddrPortFrom(whitelist.CanonicalAddr(peer.Addr()), peer.Port())}
+func factsOf(ref string, d *DoorOptions, peer netip.AddrPort) verdict.Facts {
+	return verdict.Facts{Ref: ref, Listener: d.Name, Service: d.Service, Peer: netip.AddrPortFrom(whitelist.CanonicalAddr(peer.Addr()), peer.Port())}
 }
 
 // envelopeFacts puts what the peer said into the facts.

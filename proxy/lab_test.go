@@ -80,10 +80,10 @@ func (l *lab) open(set *Settings, slots int, learn func(*lab, *Judge)) (done fun
 	l.traps = must(greylist.OpenTraps(l.t.Context(), l.store, []string{"trap@example.net"}, time.Now()))
 	j := NewJudge(l.book, l.store, l.traps, labTimers)
 	learn(l, j)
-	l.server = New(Options{Judge: j, Journal: &l.journal, Settings: set, Grace: 30 * time.Second,
+	l.server = New(Options{Judge: j, Journal: &l.journal, Settings: set, Grace: 30 * time.Second, Visitors: 100, Line: 100,
 		Pit:     tarpit.New(tarpit.Options{Slots: slots, Gap: time.Second, Timeout: time.Minute}),
 		Metrics: metrics.New(metrics.Options{Listeners: []string{"smtp"}}), Log: slog.New(slog.DiscardHandler),
-		Doors: []DoorOptions{{Name: "smtp", Listen: l.listen, Idle: 10 * time.Minute,
+		Doors: []DoorOptions{{Name: "smtp", Service: whitelist.Mail, Listen: l.listen, Idle: 10 * time.Minute,
 			Backend: relay.Backend{Address: "backend", Form: relay.ProxyV2, Dialer: l.backend.dial}}},
 	})
 	var ctx context.Context

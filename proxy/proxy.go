@@ -22,6 +22,7 @@ import (
 	"moggy/proxy/tarpit"
 	"moggy/verdict"
 	"moggy/verdict/journal"
+	"moggy/whitelist"
 )
 
 // Options are what a Server is made of. All fields are needed.
@@ -34,6 +35,9 @@ type Options struct {
 	Settings *Settings
 	Doors    []DoorOptions
 	Grace    time.Duration // what carried connections get to end by themselves at a shutdown
+	Visitors int           // connections to stream listeners of clients that are not known
+	Line     int           // connections that wait for their turn; 0: nobody waits
+	Healthy  func() error  // whether the store keeps what it is given; nil: it does
 }
 
 // A Recorder keeps records of decisions, as *journal.Journal does. Append never
@@ -52,7 +56,9 @@ type Settings struct {
 // DoorOptions describe one listener and the backend behind it.
 type DoorOptions struct {
 	Name    string
-	Listen  net.Listener // closed by the Server
+	Service whitelist.Service // Mail: strangers are talked to; else class and budget only
+	Tongue  Tongue            // of a stream listener
+	Listen  net.Listener      // closed by the Server
 	Backend relay.Backend
 	Idle    time.Duration // a carried connection may be silent for this long
 }
@@ -69,6 +75,12 @@ type Server struct {
 	guests   *guests
 	grace    time.Duration
 	opening  chan struct{} // a place for each hand-over that is under way
+	visitors places        // of clients that are not known
+	line     places        // of connections that wait for their turn
+	gateways gateways
+	alarms   alarms
+	healthy  func() error
+	lastHarm atomic.Int64 // in ns since 1970; 0: never
 
 	carrying context.Context // ends when carried connections have had their grace
 	stop     context.CancelFunc
@@ -77,8 +89,10 @@ type Server struct {
 
 // New makes a Server. It does nothing until Serve is called.
 func New(o Options) *Server {
-	s := &Server{judge: o.Judge, pit: o.Pit, journal: o.Journal, metrics: o.Metrics, log: o.Log, grace: o.Grace,
+	s := &Server{judge: o.Judge, pit: o.Pit, journal: o.Journal, metrics: o.Metrics, log: o.Log, grace: o.Grace, healthy: o.Healthy,
 		guests: newGuests(o.Metrics.Open), opening: make(chan struct{}, max(1, o.Pit.Slots()/8))}
+	s.visitors.most, s.line.most = o.Visitors, o.Line
+	s.alarms.standing = make(map[metrics.Alarm]Alarm)
 	s.carrying, s.stop = context.WithCancel(context.Background())
 	s.settings.Store(o.Settings)
 	for _, d := range o.Doors {
@@ -95,6 +109,7 @@ func (s *Server) Apply(set *Settings) { s.settings.Store(set) }
 // has ended.
 func (s *Server) Serve(ctx context.Context) error {
 	var doors sync.WaitGroup
+	doors.Go(func() { s.lookAfter(ctx) })
 	for _, d := range s.doors {
 		doors.Go(func() { d.watch(ctx) })
 		doors.Go(func() { d.accept(ctx) })
@@ -123,6 +138,9 @@ func (s *Server) shutDown() {
 func (s *Server) record(f *verdict.Facts, v *verdict.Verdict) {
 	s.write("decided", journal.Decided(time.Now(), f, v))
 	s.metrics.Decided(f, v)
+	if v.Harms(f) {
+		s.harmed(f, v)
+	}
 }
 
 // ended writes down what became of a connection.

@@ -147,7 +147,7 @@ func TestBackendsOwnAnswerReachesTheStranger(t *testing.T) {
 		c.say("RCPT TO:<b@example.net>\n", "250 2.0.0 RCPT ok")
 		c.Close()
 		synctest.Wait()
-		if s := l.book.List().Look(netip.MustParseAddr(stranger), time.Now()); s.Class != whitelist.Stranger {
+		if s := l.book.List().Look(netip.MustParseAddr(stranger), whitelist.Mail, time.Now()); s.Class != whitelist.Stranger {
 			t.Errorf("who only named a user that does not exist became %s", s.Class)
 		}
 	})
@@ -203,7 +203,7 @@ func TestNullSenderIsNeverTrapped(t *testing.T) {
 		c := l.call(stranger)
 		c.say("", "220 mx.test")
 		c.say("EHLO x\nMAIL FROM:<>\nRCPT TO:<trap@example.net>\nQUIT\n", append(greeted[1:], "250 2.1.5 Ok", "221", "<EOF>")...)
-		if s := l.book.List().Look(netip.MustParseAddr(stranger), time.Now()); s.Class != whitelist.Stranger {
+		if s := l.book.List().Look(netip.MustParseAddr(stranger), whitelist.Mail, time.Now()); s.Class != whitelist.Stranger {
 			t.Errorf("a bounce to a trap made its sender %s", s.Class)
 		}
 	})

@@ -84,7 +84,7 @@ func TestScenarios(t *testing.T) {
 // learn tells the judge of the world: its DNS, its list, and who is known in it.
 func (sc *scenario) learn(l *lab, j *Judge) {
 	j.Finder = must(origin.New(origin.Options{Resolver: &sc.World}))
-	j.Lists = dnsbl.New(dnsbl.Options{Resolver: &sc.World, Threshold: 3, Events: alarms{l},
+	j.Lists = dnsbl.New(dnsbl.Options{Resolver: &sc.World, Threshold: 3, Events: listAlarms{l},
 		Lists: []dnsbl.List{{Zone: "bl.test", Weight: 3}}})
 	for _, a := range sc.World.Traps {
 		l.traps.Configure([]string{a}, time.Now())
@@ -96,11 +96,11 @@ func (sc *scenario) learn(l *lab, j *Judge) {
 	}
 }
 
-// alarms keeps what the DNS lists raise.
-type alarms struct{ l *lab }
+// listAlarms keeps what the DNS lists raise.
+type listAlarms struct{ l *lab }
 
-func (a alarms) Answered(string, dnsbl.Answer, time.Duration) {}
-func (a alarms) Changed(c dnsbl.Change) {
+func (a listAlarms) Answered(string, dnsbl.Answer, time.Duration) {}
+func (a listAlarms) Changed(c dnsbl.Change) {
 	if c.Alarm() {
 		a.l.alarm("dnsbl-" + string(c.To))
 	}

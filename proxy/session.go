@@ -30,6 +30,7 @@ type session struct {
 	v       verdict.Verdict // the last decision
 	lists   *consultation
 	counted bool // among the newcomers of its network
+	pool    Share
 	told    bool // the peer was deferred, refused or closed on
 	quit    bool
 	opened  *handover.Opened
@@ -69,7 +70,7 @@ func (s *session) begin(h *tarpit.Held) {
 // reconsider looks at the peer's standing again, because the allow list changed:
 // who is known now is no longer stuttered at, who is listed or denied now is.
 func (s *session) reconsider() {
-	standing := s.judge.Book.List().Look(s.guest.peer.Addr(), time.Now())
+	standing := s.judge.Book.List().Look(s.guest.peer.Addr(), s.Service, time.Now())
 	s.slow.Store(standing.Deny || standing.Listed())
 	s.guests.become(s.guest, s.state())
 	s.mu.Lock()
@@ -180,7 +181,9 @@ func (s *session) recipient(t dialogue.Turn) tarpit.Say {
 	envelopeFacts(&s.f, e, t.Path)
 	s.f.Excessive, s.f.NotSMTP = t.Excessive, false
 	s.f.DNS = s.lists.wait(ctx)
+	s.judge.countRecipient(&s.f, now)
 	s.v = s.judge.Recipient(ctx, &s.f, &s.set.Policy, s.judge.Try(&s.counted), now)
+	s.askPool(now)
 	s.record(&s.f, &s.v)
 	if s.v.Rule == "trap" {
 		s.trapped(now)
@@ -189,6 +192,16 @@ func (s *session) recipient(t dialogue.Turn) tarpit.Say {
 		return s.handOver(ctx, e, t.Path)
 	}
 	return s.refuse(s.v.Reply)
+}
+
+// askPool has a peer whose origin is known take its share of the origin's budget.
+func (s *session) askPool(now time.Time) {
+	if s.v.Rule != "origin-known" {
+		return
+	}
+	s.pool.end()
+	s.pool = s.judge.takePool(&s.f, now)
+	s.v = verdict.Decide(&s.f, &s.set.Policy)
 }
 
 // message has the DATA of a message judged whose recipients were answered 250.
@@ -226,6 +239,8 @@ func (s *session) Lapse(why tarpit.Why) tarpit.Say {
 // Left implements tarpit.Talker.
 func (s *session) Left(l tarpit.Left) {
 	defer s.guests.leave(s.guest)
+	defer s.guest.have.giveBack()
+	defer s.pool.end()
 	s.metrics.Stuttered(l.Stutters, l.Held)
 	end := journal.End{Outcome: s.outcome(l.Why), Held: l.Held, In: l.In, Out: l.Out, Answer: s.refusal}
 	switch {

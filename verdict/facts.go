@@ -14,6 +14,7 @@ import (
 	"moggy/dnsbl"
 	"moggy/greylist"
 	"moggy/whitelist"
+	"moggy/whitelist/budget"
 )
 
 // A Stage is the moment in which a decision is taken.
@@ -34,15 +35,18 @@ func Stages() []Stage { return []Stage{Connect, Command, Recipient, Data, Backen
 // Facts are everything that a decision may look at.
 type Facts struct {
 	Stage    Stage
-	Ref      string         // the receipt code, for the reply
-	Listener string         // its name in the configuration
+	Ref      string // the receipt code, for the reply
+	Listener string // its name in the configuration
+	Service  whitelist.Service
 	Peer     netip.AddrPort // the true address
 	Standing whitelist.Standing
 
-	Full      bool // strangers hold all the slots that are theirs
-	Early     bool // a byte came before the banner was out
-	NotSMTP   bool // spoke another protocol (HTTP verbs, binary)
-	Excessive bool // more recipients in one session than [talk] recipients allows
+	Budget    budget.Usage // at Connect, of the connection; at Recipient, of what it is over, if anything
+	Gateway   bool         // the address is private and makes most connections: it hides who really comes
+	Full      bool         // those who are not known hold all the slots that are theirs
+	Early     bool         // a byte came before the banner was out
+	NotSMTP   bool         // spoke another protocol (HTTP verbs, binary)
+	Excessive bool         // more recipients in one session than [talk] recipients allows
 
 	Helo      string
 	Sender    string // canonical mailbox; "" is the null sender
@@ -74,6 +78,12 @@ func (f *Facts) NullSender() bool { return f.Sender == "" }
 
 // known reports whether the peer is family.
 func (f *Facts) known() bool { return f.Standing.Known() }
+
+// streamed reports whether the listener's protocol is not ours to speak.
+func (f *Facts) streamed() bool { return f.Service == whitelist.Client || f.Service == whitelist.Web }
+
+// over reports whether a budget is used up, and not even a place in line is left.
+func (f *Facts) over() bool { return f.Budget.Over != "" }
 
 // grey reports whether the greylist said o.
 func (f *Facts) grey(o ...greylist.Outcome) bool { return slices.Contains(o, f.Grey.Outcome) }

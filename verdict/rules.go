@@ -6,6 +6,8 @@ import (
 
 	"moggy/greylist"
 	"moggy/proxy/dialogue"
+	"moggy/whitelist"
+	"moggy/whitelist/budget"
 )
 
 // An Action is what is done with a peer.
@@ -14,6 +16,7 @@ type Action string
 // The actions.
 const (
 	Carry    Action = "carry"     // pass it to the backend untouched
+	Wait     Action = "wait"      // pass it to the backend untouched, after a while
 	Talk     Action = "talk"      // hold the dialogue ourselves, slowly at first
 	Hold     Action = "hold"      // keep it and speak slowly, to a refusal
 	Defer    Action = "defer"     // 4yz: come back later
@@ -24,7 +27,9 @@ const (
 )
 
 // Actions returns them all.
-func Actions() []Action { return []Action{Carry, Talk, Hold, Defer, Answer, HandOver, Busy, Close} }
+func Actions() []Action {
+	return []Action{Carry, Wait, Talk, Hold, Defer, Answer, HandOver, Busy, Close}
+}
 
 // A Rule is a row of the table.
 type Rule struct {
@@ -53,15 +58,28 @@ const (
 	deny    = "moggy deny add %s --note WHY"
 	unallow = "moggy allow rm %s"
 	look    = "moggy status"
+	afford  = "moggy allow add %s --class own --note WHY" // or raise the budget of its class in the configuration
 )
 
 // table holds the rules in the order in which they are asked; the first that
 // holds decides. Nothing changes it.
 var table = [...]Rule{
-	{"known", atConnect, Carry, "The address is known, by an entry or because it passed before: it is carried to the backend untouched.",
+	{"gateway", atConnect, Carry, "The address is private and makes most of the connections, so it hides who really comes: carried unjudged, with an alarm, until that ends.",
+		func(f *Facts) bool { return f.Gateway && !f.Standing.Deny }, nil, "moggy doctor"},
+	{"over-budget", atConnect, Busy, "The budget of its class is used up, and its place in line would be too far back: 421 with the number where the listener's protocol has words for it, else closed.",
+		(*Facts).over, sayBudget, afford},
+	{"in-line", atConnect, Wait, "The budget of its class is used up for now: it waits for its turn, at most the class's wait, and is carried then.",
+		func(f *Facts) bool { return f.Budget.Wait > 0 && !f.Standing.Deny && (f.known() || f.streamed()) }, nil, afford},
+	{"known", atConnect, Carry, "The address is known, by an entry, a login or because it passed before: it is carried to the backend untouched.",
 		(*Facts).known, nil, unallow},
-	{"full", atConnect, Busy, "Strangers hold all the slots that are theirs: 421. Known peers never meet this rule.",
+	{"full", atConnect, Busy, "Those who are not known hold all the slots that are theirs: 421. Known peers never meet this rule.",
 		func(f *Facts) bool { return f.Full }, say(421, "4.3.2", "Too many connections, come back later"), look},
+	{"denied-client", atConnect, Close, "A person denied the address, and the listener carries what is not ours to speak: closed.",
+		func(f *Facts) bool { return f.streamed() && f.Standing.Deny }, nil, undeny},
+	{"guesser", atConnect, Wait, "The address tried many different passwords: it waits 10 seconds, and is carried then.",
+		func(f *Facts) bool { return f.streamed() && f.Standing.Class == whitelist.Guesser }, nil, forgive},
+	{"client", atConnect, Carry, "A client of a listener that carries what is not ours to speak: class and budget are all that is asked, it is carried untouched.",
+		(*Facts).streamed, nil, letIn},
 	{"denied", atConnect, Hold, "A person denied the address: it is stuttered at, and every recipient is refused with 550.",
 		func(f *Facts) bool { return f.Standing.Deny }, nil, undeny},
 	{"listed", atConnect, Hold, "The address named a trap: it is stuttered at, and every recipient is deferred.",
@@ -88,9 +106,13 @@ var table = [...]Rule{
 		func(f *Facts) bool { return f.Early }, greyReply, letIn},
 	{"dns-listed", atEnvelope, Hold, "The DNS lists that the address stands on outweigh [dnsbl] threshold: deferred.",
 		func(f *Facts) bool { return f.DNS.Listed() }, say(450, "4.7.0", "Your address stands on a block list, come back when it does not"), letIn},
+	{"over-recipients", atRecipient, Busy, "More new recipients in a minute than the budget of its class allows: 421.",
+		func(f *Facts) bool { return f.Budget.Over == budget.OverRecipients }, sayBudget, letIn},
 	{"excessive", atEnvelope, Defer, "More recipients in one session than [talk] recipients: 452, come back with the rest.",
 		func(f *Facts) bool { return f.Excessive }, say(452, "4.5.3", "Too many recipients"), letIn},
-	{"origin-known", atRecipient, HandOver, "The origin passed before: handed over to the backend in this connection.",
+	{"over-pool", atRecipient, Busy, "The origin is known, and all its addresses together have used up the budget of class pool: 421.",
+		func(f *Facts) bool { return f.grey(greylist.OriginKnown) && f.over() }, sayBudget, afford},
+	{"origin-known", atRecipient, HandOver, "The origin passed before, or our users wrote to its domain: handed over to the backend in this connection.",
 		func(f *Facts) bool { return f.grey(greylist.OriginKnown) }, nil, "moggy grey rm %s"},
 	{"returned", atRecipient, HandOver, "The same envelope came back in time: handed over to the backend in this connection.",
 		func(f *Facts) bool { return f.grey(greylist.Returned) }, nil, "moggy grey rm %s"},
@@ -125,6 +147,11 @@ func say(code int, enhanced, text string) func(*Facts, *Policy) dialogue.Reply {
 	}
 }
 
+// sayBudget is the answer to who is over a budget. Its numbers are the peer's own.
+func sayBudget(f *Facts, _ *Policy) dialogue.Reply {
+	return dialogue.Reply{Code: 421, Enhanced: "4.7.0", Text: withRef("Too much at once: "+f.Budget.String(), 421, f.Ref)}
+}
+
 // greyReply is the greylist's answer: 4.7.0, because 4.7.1 is defined for
 // permanent errors only (RFC 3463 §3.8). It does not say how long to wait:
 // spammers read it when others did.
@@ -140,16 +167,26 @@ func withRef(text string, code int, ref string) string {
 	return text + " (ref " + ref + ")"
 }
 
-// why says in words what lists and greylist said.
+// why says in words what the budget, or lists and greylist, said.
 func (f *Facts) why() string {
 	grey := f.greySaid()
 	switch {
+	case f.Stage == Connect || f.over():
+		return f.budgetSaid()
 	case len(f.DNS.Hits) == 0:
 		return grey
 	case grey == "":
 		return f.DNS.String()
 	}
 	return f.DNS.String() + "; " + grey
+}
+
+// budgetSaid says in words how the budget stands, where it decided.
+func (f *Facts) budgetSaid() string {
+	if !f.over() && f.Budget.Wait == 0 {
+		return ""
+	}
+	return f.Budget.String()
 }
 
 // greySaid says in words what made the greylist decide as it did.

@@ -6,10 +6,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"moggy/greylist"
 	"moggy/verdict"
 	"moggy/whitelist"
+	"moggy/whitelist/budget"
 )
 
 func TestRulesAreWellFormed(t *testing.T) {
@@ -34,8 +36,8 @@ func TestRulesAreWellFormed(t *testing.T) {
 		}
 		seen[r.Name] = true
 	}
-	if len(seen) > 32 {
-		t.Errorf("%d rules; a verdict has room for 32 bits of them", len(seen))
+	if len(seen) > 64 {
+		t.Errorf("%d rules; a verdict has room for 64 bits of them", len(seen))
 	}
 }
 
@@ -55,7 +57,7 @@ func TestRulesCannotBeChanged(t *testing.T) {
 }
 
 func TestRemedies(t *testing.T) {
-	command := regexp.MustCompile(`^moggy [a-z]+( [a-z]+)?( 192\.0\.2\.7)?( --note WHY)?$`)
+	command := regexp.MustCompile(`^moggy [a-z]+( [a-z]+)?( 192\.0\.2\.7)?( --class own)?( --note WHY)?$`)
 	for _, r := range verdict.Rules() {
 		do := verdict.RemedyFor(r.Name, "192.0.2.7")
 		if !command.MatchString(do) {
@@ -75,7 +77,9 @@ func anyFacts(r *rand.Rand) *verdict.Facts {
 		whitelist.Stranger, whitelist.Stranger, whitelist.Listed, whitelist.Guesser, ""})
 	f.Standing.Deny = some()
 	f.Full, f.Early, f.NotSMTP, f.Excessive = some(), some(), some(), some()
-	f.Trap, f.GreyDown = some(), some()
+	f.Trap, f.GreyDown, f.Gateway = some(), some(), some()
+	f.Service = pick(r, []whitelist.Service{whitelist.Mail, whitelist.Mail, whitelist.Client, whitelist.Web})
+	f.Budget = pick(r, []budget.Usage{{}, {}, {}, {Wait: time.Second}, {Over: budget.OverRate}, {Over: budget.OverRecipients}})
 	if some() {
 		f.Sender = ""
 	}
@@ -104,7 +108,8 @@ func TestPromises(t *testing.T) {
 func promise(f *verdict.Facts, v *verdict.Verdict) string {
 	known := !f.Standing.Deny && f.Standing.Class.Known()
 	gate := f.Stage == verdict.Connect || f.Stage == verdict.Recipient
-	let := v.Action == verdict.Carry || v.Action == verdict.HandOver
+	let := v.Action == verdict.Carry || v.Action == verdict.Wait || v.Action == verdict.HandOver
+	over := f.Stage == verdict.Connect && f.Budget.Over != ""
 	steps := v.Steps()
 	switch {
 	case v.Rule == "":
@@ -113,14 +118,20 @@ func promise(f *verdict.Facts, v *verdict.Verdict) string {
 		return "5yz only where a person said deny"
 	case f.Standing.Deny && let:
 		return "a denied peer does not get in"
-	case known && gate && !let:
+	case known && gate && !let && !over:
 		return "a known peer gets in"
-	case v.Action == verdict.Carry && f.Stage != verdict.Connect:
+	case v.Harms(f) != (known && (!let || v.Wait > verdict.Patience) && !v.Observed):
+		return "harm is a known peer that is refused, or waits for long"
+	case (v.Action == verdict.Wait) != (v.Wait > 0):
+		return "who waits knows how long"
+	case (v.Action == verdict.Carry || v.Action == verdict.Wait) && f.Stage != verdict.Connect:
 		return "carried at connect only"
 	case v.Action == verdict.HandOver && f.Stage != verdict.Recipient:
 		return "handed over at a recipient only"
 	case v.Action == verdict.HandOver && f.Early && !known:
 		return "who spoke early is not handed over"
+	case (v.Action == verdict.Talk || v.Action == verdict.Hold) && f.Stage == verdict.Connect && f.Service != whitelist.Mail:
+		return "nobody talks where the protocol is not ours"
 	case let != (v.Reply.Code == 0) && f.Stage != verdict.Connect:
 		return "a reply for all but those let in"
 	case v.Action == verdict.Defer && !v.Reply.Temporary():
@@ -140,6 +151,7 @@ func TestKnownLooksAtNothingElse(t *testing.T) {
 	for range 5_000 {
 		f := anyFacts(r)
 		f.Stage, f.Standing.Deny, f.Standing.Class = verdict.Connect, false, whitelist.Correspondent
+		f.Gateway, f.Budget = false, budget.Usage{} // its own, and in memory
 		if v := verdict.Decide(f, &policy); v.Rule != "known" {
 			t.Fatalf("%+v: %s", f, v.Rule)
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"moggy/proxy/dialogue"
 )
@@ -14,6 +15,7 @@ type Verdict struct {
 	Rule     string         // the rule that decided
 	Observed bool           // mode is observe: the peer is let through whatever Action says
 	Reply    dialogue.Reply // what the peer is told; zero where nothing is said
+	Wait     time.Duration  // for Action Wait: how long
 	Why      string         // the numbers behind it, in words; "" where the rule says all
 	asked    uint32         // bit i: rule i was asked
 }
@@ -38,17 +40,44 @@ func Decide(f *Facts, p *Policy) Verdict {
 
 func (v *Verdict) settle(r *Rule, f *Facts, p *Policy) {
 	v.Action, v.Rule = r.Action, r.Name
-	v.Observed = p.Observe && f.Stage != Backend && !v.passes()
+	v.Observed = p.Observe && f.Stage != Backend && v.Action != Carry && v.Action != HandOver
 	if r.reply != nil {
 		v.Reply = r.reply(f, p)
 	}
-	if f.Stage == Recipient || f.Stage == Data {
+	if v.Action == Wait {
+		v.Wait = max(f.Budget.Wait, guesserWait(r.Name))
+	}
+	if f.Stage == Connect || f.Stage == Recipient || f.Stage == Data {
 		v.Why = f.why()
 	}
 }
 
+// guesserWait is what the rule of that name makes a peer wait whatever its budget.
+func guesserWait(rule string) time.Duration {
+	if rule == "guesser" {
+		return 10 * time.Second
+	}
+	return 0
+}
+
 // passes reports whether the peer gets to the backend by the rules themselves.
-func (v *Verdict) passes() bool { return v.Action == Carry || v.Action == HandOver }
+func (v *Verdict) passes() bool {
+	return v.Action == Carry || v.Action == Wait || v.Action == HandOver
+}
+
+// Patience is how long a known peer may be made to wait before that is harm.
+const Patience = 2 * time.Second
+
+// Harms reports whether a known peer is refused or made to wait: what must not be.
+func (v *Verdict) Harms(f *Facts) bool {
+	switch v.Effective() {
+	case Carry, HandOver:
+		return false
+	case Wait:
+		return f.known() && v.Wait > Patience
+	}
+	return f.known()
+}
 
 // LeftToGreylist reports whether nothing but the greylist's answer is missing:
 // facts without one led to the rules that come after it.

@@ -11,6 +11,7 @@ import (
 	"moggy/greylist"
 	"moggy/verdict"
 	"moggy/whitelist"
+	"moggy/whitelist/budget"
 )
 
 var policy = verdict.Policy{Hostname: "mx.example.org", GreyCode: 451, TrapTTL: 24 * time.Hour}
@@ -18,7 +19,7 @@ var policy = verdict.Policy{Hostname: "mx.example.org", GreyCode: 451, TrapTTL: 
 // facts are those of a stranger's ordinary mail, changed by each of with.
 func facts(stage verdict.Stage, with ...func(*verdict.Facts)) *verdict.Facts {
 	f := &verdict.Facts{
-		Stage: stage, Ref: "7KQ2ZD", Listener: "smtp", Peer: netip.MustParseAddrPort("192.0.2.7:40000"),
+		Stage: stage, Ref: "7KQ2ZD", Listener: "smtp", Service: whitelist.Mail, Peer: netip.MustParseAddrPort("192.0.2.7:40000"),
 		Standing: whitelist.Standing{Class: whitelist.Stranger, Evidence: whitelist.Nothing},
 		Helo:     "mx.example.com", Sender: "bob@example.com", Recipient: "me@example.org",
 		Origin: greylist.Origin{Kind: greylist.Domain, Name: "example.com"},
@@ -39,6 +40,20 @@ func early(f *verdict.Facts)     { f.Early = true }
 func excessive(f *verdict.Facts) { f.Excessive = true }
 func notSMTP(f *verdict.Facts)   { f.NotSMTP = true }
 func greyDown(f *verdict.Facts)  { f.GreyDown = true }
+
+func gateway(f *verdict.Facts) { f.Gateway = true }
+func client(f *verdict.Facts)  { f.Service = whitelist.Client }
+
+// over is a budget that is used up; in line, one that is for now.
+func over(o budget.Over) func(*verdict.Facts) {
+	return func(f *verdict.Facts) {
+		f.Budget = budget.Usage{Limit: budget.Limit{Rate: 20, Burst: 20, Open: 10, Recipients: 30}, Used: 20, Open: 3, Over: o}
+	}
+}
+
+func inLine(wait time.Duration) func(*verdict.Facts) {
+	return func(f *verdict.Facts) { f.Budget.Wait = wait }
+}
 
 func class(c whitelist.Class) func(*verdict.Facts) {
 	return func(f *verdict.Facts) { f.Standing.Class = c }
@@ -68,7 +83,17 @@ var decisions = []struct {
 	code  int
 }{
 	{"nobody we know", verdict.Connect, nil, "stranger", 0},
-	{"mail program", verdict.Connect, with{class(whitelist.MUA)}, "stranger", 0},
+	{"container's gateway", verdict.Connect, with{gateway}, "gateway", 0},
+	{"container's gateway that a person denied", verdict.Connect, with{gateway, denied}, "denied", 0},
+	{"stranger that comes too often", verdict.Connect, with{over(budget.OverRate)}, "over-budget", 421},
+	{"user that comes too often", verdict.Connect, with{class(whitelist.User), over(budget.OverOpen)}, "over-budget", 421},
+	{"user in line", verdict.Connect, with{class(whitelist.User), inLine(time.Second)}, "in-line", 0},
+	{"mail program in line", verdict.Connect, with{client, class(whitelist.MUA), inLine(time.Second)}, "in-line", 0},
+	{"mail program", verdict.Connect, with{client, class(whitelist.MUA)}, "client", 0},
+	{"mail program, all places taken", verdict.Connect, with{client, class(whitelist.MUA), full}, "full", 421},
+	{"mail program of a denied address", verdict.Connect, with{client, denied}, "denied-client", 0},
+	{"password guesser", verdict.Connect, with{client, class(whitelist.Guesser)}, "guesser", 0},
+	{"user of a stream", verdict.Connect, with{client, class(whitelist.User)}, "known", 0},
 	{"denied", verdict.Connect, with{denied}, "denied", 0},
 	{"deny beats a class", verdict.Connect, with{denied, class(whitelist.Own)}, "denied", 0},
 	{"known", verdict.Connect, with{class(whitelist.Peer)}, "known", 0},
@@ -101,6 +126,9 @@ var decisions = []struct {
 	{"early never passes", verdict.Recipient, with{early, grey(greylist.Returned)}, "early", 451},
 	{"early, origin known", verdict.Recipient, with{early, grey(greylist.OriginKnown)}, "early", 451},
 	{"early bounce", verdict.Recipient, with{early, null}, "early", 451},
+	{"too many recipients a minute", verdict.Recipient, with{over(budget.OverRecipients), grey(greylist.Returned)}, "over-recipients", 421},
+	{"too much of an origin", verdict.Recipient, with{over(budget.OverRate), grey(greylist.OriginKnown)}, "over-pool", 421},
+	{"known, whatever was counted before", verdict.Recipient, with{class(whitelist.Peer), over(budget.OverRecipients)}, "known-recipient", 0},
 	{"too many recipients", verdict.Recipient, with{excessive, grey(greylist.Returned)}, "excessive", 452},
 	{"call-out", verdict.Recipient, with{null, grey(greylist.FirstSeen)}, "null-sender", 250},
 	{"call-out, greylist away", verdict.Recipient, with{null, greyDown}, "null-sender", 250},
@@ -177,6 +205,9 @@ func TestReplyCarriesTheRefAndNoTime(t *testing.T) {
 		text := verdict.Decide(f, &policy).Reply.Text
 		if d.code >= 400 && !strings.Contains(text, "(ref 7KQ2ZD)") {
 			t.Errorf("%s: no ref in %q", d.name, text)
+		}
+		if strings.HasPrefix(d.rule, "over-") {
+			continue // its numbers are the peer's own
 		}
 		if text = strings.ReplaceAll(text, f.Ref, ""); strings.ContainsAny(text, "0123456789") {
 			t.Errorf("%s: a number that strangers can use in %q", d.name, text)

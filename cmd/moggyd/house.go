@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -95,7 +96,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *house, 
 		return nil, err
 	}
 	h.server = proxy.New(proxy.Options{Judge: h.judge, Pit: h.pit, Journal: h.journal, Metrics: h.metrics, Log: log,
-		Settings: settings(cfg), Doors: doors, Grace: cfg.Grace})
+		Settings: settings(cfg), Doors: doors, Grace: cfg.Grace, Visitors: visitors(), Line: visitors(), Healthy: h.store.Healthy})
 	if h.desk, err = desk.Listen(desk.SocketPath(cfg.StateDir)); err != nil {
 		return nil, err
 	}
@@ -151,8 +152,9 @@ func (h *house) announce() {
 
 // apply puts what can change while moggyd runs in force for the judge and the desk.
 func (h *house) apply(cfg *config.Config) {
-	timers, asked := desk.TimersOf(cfg), desk.SettingsOf(cfg)
+	timers, limits, asked := desk.TimersOf(cfg), desk.LimitsOf(cfg), desk.SettingsOf(cfg)
 	h.judge.Timers.Store(&timers)
+	h.judge.Limits.Store(&limits)
 	h.asked.Store(&asked)
 }
 
@@ -202,10 +204,20 @@ func (h *house) doors() (doors []proxy.DoorOptions, err error) {
 			return nil, err
 		}
 		h.later(ln.Close)
-		doors = append(doors, proxy.DoorOptions{Name: l.Name, Listen: ln, Idle: l.Idle,
+		doors = append(doors, proxy.DoorOptions{Name: l.Name, Service: desk.ServiceOf(&l), Tongue: tongue(&l), Listen: ln, Idle: l.Idle,
 			Backend: relay.Backend{Address: l.Backend, Form: form, Source: l.Source}})
 	}
 	return doors, nil
+}
+
+// tongue is what a refusal is said in, by the convention of the listener's port.
+func tongue(l *config.Listener) proxy.Tongue {
+	_, port, err := net.SplitHostPort(l.Address)
+	n, bad := strconv.ParseUint(port, 10, 16)
+	if err != nil || bad != nil {
+		return proxy.Silent
+	}
+	return proxy.TongueOf(uint16(n))
 }
 
 // listen opens a TCP listener. An IPv4 address, 0.0.0.0 too, means IPv4 alone,

@@ -62,6 +62,7 @@ func (r *Record) names(w words) words {
 // figures say what it costs whom.
 func (r *Record) figures(w words) words {
 	return w.count("code", int64(r.Code)).seconds("wait", r.Wait).add("numbers", r.Why).
+		add("used", r.Used).add("open", r.Open).seconds("queued", r.Queued).yes("harm", r.Harm).
 		add("degraded", joined(r.Degraded)).
 		add("end", string(r.Outcome)).seconds("held", r.Held).
 		count("in", r.In).count("out", r.Out).add("answer", r.Answer)

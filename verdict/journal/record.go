@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"math"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"moggy/verdict"
@@ -87,6 +88,10 @@ type Record struct {
 	Code     int                  `json:"code,omitempty"` // of the reply to the peer
 	Wait     float64              `json:"wait,omitempty"` // seconds until a retry can pass
 	Degraded []verdict.Dependency `json:"degraded,omitempty"`
+	Used     string               `json:"used,omitempty"`   // of the burst of its class, "18/300", this connection included
+	Open     string               `json:"open,omitempty"`   // at once, "15/500", this one included
+	Queued   float64              `json:"queued,omitempty"` // seconds that it has to wait for its turn
+	Harm     bool                 `json:"harm,omitempty"`   // a known peer was refused or made to wait
 
 	// For EventEnded.
 	Outcome Outcome `json:"outcome,omitempty"`
@@ -102,7 +107,19 @@ func Decided(now time.Time, f *verdict.Facts, v *verdict.Verdict) Record {
 	r.Why, r.Steps = text(v.Why), v.Steps()
 	r.Code, r.Wait = v.Reply.Code, seconds(f.Grey.Wait)
 	r.Degraded = f.Degraded
+	if f.Stage == verdict.Connect {
+		r.Used, r.Open = part(f.Budget.Used, f.Budget.Limit.Burst), part(f.Budget.Open, f.Budget.Limit.Open)
+	}
+	r.Queued, r.Harm = seconds(v.Wait), v.Harms(f)
 	return r
+}
+
+// part is "18/300"; empty where nothing was counted.
+func part(n, of int) string {
+	if n == 0 || of == 0 {
+		return ""
+	}
+	return strconv.Itoa(n) + "/" + strconv.Itoa(of)
 }
 
 // An End is how a connection ended.

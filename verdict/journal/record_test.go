@@ -64,7 +64,7 @@ func TestDecidedLine(t *testing.T) {
 	const want = `{"time":"2026-11-22T21:02:11.204Z","ref":"7KQ2ZD","event":"decided","stage":"recipient",` +
 		`"listener":"smtp","peer":"192.0.2.7:40000","class":"stranger","evidence":"nothing","action":"defer","rule":"first-seen",` +
 		`"why":"try 1 of contoso.example (spf), 4m0s to wait",` +
-		`"steps":["denied-recipient","known-recipient","listed-recipient","dns-allowed","trap","early","dns-listed","excessive","origin-known","returned",` +
+		`"steps":["denied-recipient","known-recipient","listed-recipient","dns-allowed","trap","early","dns-listed","over-recipients","excessive","over-pool","origin-known","returned",` +
 		`"null-sender","greylist-down","crowded","too-early","too-late","first-seen"],` +
 		`"origin":"contoso.example (spf)","helo":"mx.contoso.example","from":"bob@contoso.example","to":"me@example.org",` +
 		`"code":451,"wait":240,"degraded":["store","dns"]}`
@@ -164,7 +164,7 @@ func TestLogLine(t *testing.T) {
 			`wait=240s degraded=store,dns`},
 		{decided(&down), `conn=7KQ2ZD src=192.0.2.7 listener=smtp class=user act=busy why=backend-down evidence=operator ` +
 			`origin="contoso.example (spf)" helo=mx.contoso.example from=bob@contoso.example to=me@example.org ` +
-			`code=421 wait=240s degraded=store,dns next="any host of contoso.example (spf) after 21:06:11Z" do="moggy status"`},
+			`code=421 wait=240s harm=yes degraded=store,dns next="any host of contoso.example (spf) after 21:06:11Z" do="moggy status"`},
 		{end, `conn=7KQ2ZD src=192.0.2.7 listener=smtp class=stranger act=defer why=first-seen ` +
 			`origin="contoso.example (spf)" helo=mx.contoso.example from=bob@contoso.example to=me@example.org ` +
 			`end=let-go held=10.2s in=90 out=300 do="moggy allow add 192.0.2.7 --note WHY"`},

@@ -84,7 +84,7 @@ func must[T any](v T, err error) T {
 func (h house) try(t testing.TB, peer, from string, now time.Time) {
 	t.Helper()
 	addr := netip.MustParseAddr(peer)
-	f := verdict.Facts{Peer: netip.AddrPortFrom(addr, 1), Sender: from, Recipient: "me@example.org"}
+	f := verdict.Facts{Service: whitelist.Mail, Peer: netip.AddrPortFrom(addr, 1), Sender: from, Recipient: "me@example.org"}
 	p := h.Settings().Policy
 	h.Judge.Recipient(t.Context(), &f, &p, h.Judge.Greylist.Try, now)
 }
@@ -257,9 +257,9 @@ func TestTryIsWhatTheProxyDoes(t *testing.T) {
 		if rows := must(h.Grey(t.Context(), GreyFilter{})); len(rows.Waiting) != 0 {
 			t.Errorf("%s: a try left a triplet", a)
 		}
-		f := verdict.Facts{Peer: netip.AddrPortFrom(addr, 1), Sender: mail.From, Recipient: mail.To}
+		f := verdict.Facts{Service: whitelist.Mail, Peer: netip.AddrPortFrom(addr, 1), Sender: mail.From, Recipient: mail.To}
 		p := h.Settings().Policy
-		if v := h.Judge.Connect(&f, &p, noon); v.Rule != asked.Connect.Rule || v.Action != asked.Connect.Action {
+		if v, _ := h.Judge.Connect(&f, &p, noon); v.Rule != asked.Connect.Rule || v.Action != asked.Connect.Action {
 			t.Errorf("%s: a try says %+v, the proxy %+v", a, asked.Connect, v)
 		}
 		if asked.Recipient == nil {

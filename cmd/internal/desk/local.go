@@ -43,7 +43,7 @@ var _ Desk = (*Local)(nil)
 
 // look is what the list knows of the first address of net, without a trace.
 func (l *Local) look(net netip.Prefix) Standing {
-	return standingOf(l.Judge.Book.List().Look(net.Addr(), l.now()))
+	return standingOf(l.Judge.Book.List().Look(net.Addr(), whitelist.Anywhere, l.now()))
 }
 
 // guests are the open connections from net.

@@ -1,14 +1,17 @@
 package desk
 
 import (
+	"cmp"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"moggy/cmd/internal/config"
 	"moggy/greylist"
+	"moggy/proxy"
 	"moggy/verdict"
 	"moggy/whitelist"
+	"moggy/whitelist/budget"
 )
 
 // Settings are what of the configuration matters at the desk.
@@ -29,6 +32,8 @@ type Listener struct {
 	Kind    string `json:"kind"`
 	Backend string `json:"backend"`
 	Forward string `json:"forward"`
+
+	Service whitelist.Service `json:"service"`
 }
 
 // SettingsOf takes the settings out of a configuration.
@@ -40,7 +45,7 @@ func SettingsOf(c *config.Config) Settings {
 	}
 	slices.Sort(s.Classes)
 	for _, l := range c.Listeners {
-		s.Listeners = append(s.Listeners, Listener{l.Name, l.Address, l.Kind, l.Backend, l.Forward})
+		s.Listeners = append(s.Listeners, Listener{l.Name, l.Address, l.Kind, l.Backend, l.Forward, ServiceOf(&l)})
 	}
 	return s
 }
@@ -54,6 +59,39 @@ func PolicyOf(c *config.Config) verdict.Policy {
 func TimersOf(c *config.Config) greylist.Timers {
 	g := c.Greylist
 	return greylist.Timers{Pass: g.Pass, PassUnnamed: g.PassUnnamed, Window: g.Window, Remember: g.Remember}
+}
+
+// LimitsOf are the budgets of all classes: the built-in ones, as a configuration
+// changes and adds to them.
+func LimitsOf(c *config.Config) proxy.Limits {
+	limits := proxy.Limits(budget.Defaults())
+	for name, set := range c.Classes {
+		class := whitelist.Class(name)
+		l := limits[class]
+		if set.Rate != (config.Rate{}) {
+			l.Rate = set.Rate.PerMinute()
+		}
+		if set.Recipients != (config.Rate{}) {
+			l.Recipients = set.Recipients.PerMinute()
+		}
+		l.Burst, l.Open = cmp.Or(set.Burst, l.Burst), cmp.Or(set.Open, l.Open)
+		if set.Wait != nil {
+			l.Wait = *set.Wait
+		}
+		limits[class] = l
+	}
+	return limits
+}
+
+// ServiceOf is what a listener serves.
+func ServiceOf(l *config.Listener) whitelist.Service {
+	switch {
+	case l.Kind != config.KindStream:
+		return whitelist.Mail
+	case l.Crawlers:
+		return whitelist.Web
+	}
+	return whitelist.Client
 }
 
 // storeName is a store's URL without user and password.

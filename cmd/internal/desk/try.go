@@ -12,6 +12,7 @@ import (
 	"moggy/proxy/dialogue"
 	"moggy/verdict"
 	"moggy/whitelist"
+	"moggy/whitelist/budget"
 )
 
 // A Question is a peer that might come, and what it might say.
@@ -75,9 +76,9 @@ func (l *Local) Try(ctx context.Context, q Question) (Trial, error) {
 		return Trial{}, wrongUse("no address; give 192.0.2.7")
 	}
 	policy := l.Settings().Policy
-	f := verdict.Facts{Listener: door, Peer: netip.AddrPortFrom(whitelist.CanonicalAddr(q.Addr), 0), Helo: q.Helo}
+	f := verdict.Facts{Listener: door.Name, Service: door.Service, Peer: netip.AddrPortFrom(whitelist.CanonicalAddr(q.Addr), 0), Helo: q.Helo}
 	v := l.connect(&f, &policy)
-	out := Trial{Addr: f.Peer.Addr(), Listener: door, Standing: standingOf(f.Standing),
+	out := Trial{Addr: f.Peer.Addr(), Listener: door.Name, Standing: standingOf(f.Standing),
 		Connect: decisionOf(&f, &v), Passes: passes(&v), Do: remedy(&v, &f)}
 	if v.Action == verdict.Talk { // who is held is not judged by what the lists say
 		if out.Lists, err = l.askLists(ctx, &f); err != nil {
@@ -94,23 +95,25 @@ func (l *Local) Try(ctx context.Context, q Question) (Trial, error) {
 }
 
 // door finds a listener by its name or its port.
-func (l *Local) door(asked string) (string, error) {
+func (l *Local) door(asked string) (Listener, error) {
 	doors := l.Settings().Listeners
 	var names []string
 	for _, d := range doors {
 		at, err := netip.ParseAddrPort(d.Address)
 		if asked == "" || d.Name == asked || err == nil && strconv.Itoa(int(at.Port())) == asked {
-			return d.Name, nil
+			return d, nil
 		}
 		names = append(names, d.Name)
 	}
-	return "", wrongUse("there is no listener %q; choose %s", asked, list(names))
+	return Listener{}, wrongUse("there is no listener %q; choose %s", asked, list(names))
 }
 
 // connect is proxy.Judge.Connect without leaving a trace.
 func (l *Local) connect(f *verdict.Facts, p *verdict.Policy) verdict.Verdict {
 	f.Stage = verdict.Connect
-	f.Standing = l.Judge.Book.List().Look(f.Peer.Addr(), l.now())
+	f.Standing = l.Judge.Book.List().Look(f.Peer.Addr(), f.Service, l.now())
+	c := f.Standing.Class
+	f.Budget = l.Judge.Meter.Look(budget.KeyOf(c, f.Peer.Addr()), budget.For(*l.Judge.Limits.Load(), c), l.now())
 	if n := l.figures(); n.Slots > 0 {
 		f.Full = n.Held >= n.Slots
 	}
