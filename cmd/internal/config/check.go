@@ -26,6 +26,10 @@ func check(s *sheet, c *Config, mode fs.FileMode) {
 	k.trap()
 	k.dnsbl()
 	k.classes()
+	k.hints(mode)
+	k.crawlers()
+	k.foreign()
+	k.good()
 	k.admin()
 	if c.Journal.Size < 4*megabyte {
 		k.fault("journal.size", `is less than 4MB; write size = "256MB"`)
@@ -135,21 +139,6 @@ func (k *checker) list(row string, list DNSList, zones map[string]bool) {
 	}
 	if len(list.Codes) == 0 {
 		k.fault(row+".codes", `is empty, so nothing would be a listing; write codes = ["127.0.0.2-127.0.0.11"]`)
-	}
-}
-
-func (k *checker) classes() {
-	for name, class := range k.c.Classes {
-		path := "class." + name
-		if k.given(path + ".burst") {
-			k.atLeast(path+".burst", class.Burst, 1, "")
-		}
-		if k.given(path + ".open") {
-			k.atLeast(path+".open", class.Open, 1, "")
-		}
-		if class.Wait != nil {
-			k.between(path+".wait", *class.Wait, 0, 5*time.Minute, ", and clients that wait too long open new connections")
-		}
 	}
 }
 

@@ -74,6 +74,8 @@ func (k *checker) endpoint(path, s string, listens bool) (endpoint, bool) {
 	switch {
 	case path == "admin.address":
 		example = "127.0.0.1:9925"
+	case path == "hints.dovecot":
+		example = hintsPort
 	case !listens:
 		example = "127.0.0.1:10025"
 	}
@@ -134,6 +136,9 @@ func (k *checker) listener(row string, l Listener, names map[string]bool) {
 	}
 	if l.Idle > day {
 		k.fault(row+".idle", `is longer than a day; write idle = "10m"`)
+	}
+	if l.Kind == KindSMTP && k.given(row+".crawlers") {
+		k.fault(row+".crawlers", `is for kind = "stream" only, because crawlers come to web servers; remove it`)
 	}
 	for i, p := range l.TrustProxy {
 		if p.IsValid() && p.Bits() == 0 {

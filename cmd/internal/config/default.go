@@ -81,18 +81,20 @@ func stateDir(euid int, service string) string {
 	return "./moggy-state"
 }
 
-// crawlerNames are the domains that search engines name, in their own
-// documentation, as those of their crawlers, and that give names to nobody
-// else: googleusercontent.com is not among them, for everybody can rent a
-// machine of that name.
+// crawlerNames are the domains of which search engines say, in their own
+// documentation, that the names of their crawlers end in them. Google's says so
+// of googleusercontent.com too, which is left out: everybody can rent a machine
+// with such a name.
 func crawlerNames() []string {
 	return []string{
-		"googlebot.com", "google.com",
-		"search.msn.com",
-		"applebot.apple.com",
-		"yandex.ru", "yandex.net", "yandex.com",
-		"baidu.com", "baidu.jp",
-		"petalsearch.com",
+		"googlebot.com", "google.com", // developers.google.com/crawling/docs/crawlers-fetchers/verifying-googlebot
+		"search.msn.com",                        // Bing: bing.com/webmasters/help
+		"applebot.apple.com",                    // support.apple.com/119829
+		"yandex.ru", "yandex.net", "yandex.com", // yandex.com/support/webmaster/robot-workings
+		"baidu.com", "baidu.jp", // help.baidu.com
+		"petalsearch.com", // aspiegel.com/petalbot
+		"qwant.com",       // help.qwant.com/bot
+		"seznam.cz",       // napoveda.seznam.cz/en/seznambot-crawler
 	}
 }
 

@@ -49,10 +49,13 @@ func keysBelow(v reflect.Value, path, section string) []key {
 	return keys
 }
 
+// changing are keys whose default depends on others, or is too long for a line.
+var changing = []string{"hostname", "state_dir", "crawlers", "names"}
+
 // written returns v as TOML, empty if there is no default or none that is the
 // same everywhere.
 func written(section, name string, v reflect.Value) string {
-	if strings.HasPrefix(section, "[class") || name == "hostname" || name == "state_dir" {
+	if strings.HasPrefix(section, "[class") || slices.Contains(changing, name) {
 		return ""
 	}
 	switch x := v.Interface().(type) {
@@ -68,6 +71,8 @@ func written(section, name string, v reflect.Value) string {
 		return fmt.Sprintf(`"%dMB"`, x/megabyte)
 	case slog.Level:
 		return fmt.Sprintf("%q", strings.ToLower(x.String()))
+	case bool:
+		return fmt.Sprint(x)
 	case []string:
 		return strings.ReplaceAll(fmt.Sprintf("%q", x), " ", ", ")
 	case []Range:
@@ -112,6 +117,21 @@ func TestManual(t *testing.T) {
 	}
 }
 
+// The built-in crawlers are too many for the line of their key.
+func TestManualCrawlers(t *testing.T) {
+	text, err := os.ReadFile(manual)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, chapter, _ := strings.Cut(string(text), "\n.Ss Bq crawlers\n")
+	chapter, _, _ = strings.Cut(chapter, "\n.Ss ")
+	for _, name := range crawlerNames() {
+		if !strings.Contains(chapter, "\n.Li "+name+"\n") && !strings.Contains(chapter, "\n.Li "+name+" ,\n") && !strings.Contains(chapter, "\n.Li "+name+" .\n") {
+			t.Errorf("%s, [crawlers]: no %s", manual, name)
+		}
+	}
+}
+
 func TestExample(t *testing.T) {
 	text, err := os.ReadFile(example)
 	if err != nil {
@@ -120,7 +140,7 @@ func TestExample(t *testing.T) {
 	if c, err := Parse(example, text); err != nil || len(c.Warnings) > 0 {
 		t.Errorf("as it is: %v, %v", err, c)
 	}
-	full := regexp.MustCompile(`(?m)^#([a-z[])`).ReplaceAll(text, []byte("$1"))
+	full := regexp.MustCompile(`(?m)^#([a-z["\]])`).ReplaceAll(text, []byte("$1"))
 	c, err := parse(example, full, 0, nil)
 	if err != nil {
 		t.Fatalf("with all that is commented out: %v", err)
@@ -129,6 +149,8 @@ func TestExample(t *testing.T) {
 	want.Hostname, want.StateDir, want.Listeners, want.Classes = c.Hostname, c.StateDir, c.Listeners, c.Classes
 	want.DNSBL.Lists = c.DNSBL.Lists
 	want.DNSBL.Servers, want.Trap.Addresses = c.DNSBL.Servers[:0], c.Trap.Addresses[:0]
+	want.Hints.Dovecot, want.Hints.DovecotKey, want.Hints.Logs = c.Hints.Dovecot, c.Hints.DovecotKey, c.Hints.Logs
+	want.Good.NFT = c.Good.NFT
 	if diff := cmp.Diff(want, c, exact, exactNets); diff != "" {
 		t.Errorf("what is commented out is not the default (-want +got):\n%s", diff)
 	}

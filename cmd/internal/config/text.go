@@ -126,13 +126,15 @@ type Rate struct {
 	Per   time.Duration // a second, a minute or an hour
 }
 
-// PerMinute returns the rate as a whole number per minute. Those of a checked
-// Config are one.
-func (r Rate) PerMinute() int {
+// PerMinute returns the rate as a whole number per minute, rounded down; those
+// of a checked Config are whole.
+func (r Rate) PerMinute() int { return int(r.perHour() / 60) }
+
+func (r Rate) perHour() int64 {
 	if r.Per == 0 {
 		return 0
 	}
-	return int(int64(r.Count) * int64(time.Minute) / int64(r.Per))
+	return int64(r.Count) * int64(time.Hour/r.Per)
 }
 
 var rateUnits = map[string]time.Duration{"s": time.Second, "min": time.Minute, "h": time.Hour}
