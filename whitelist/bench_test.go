@@ -60,7 +60,7 @@ func BenchmarkClassify1M(b *testing.B) {
 		if a.Is4() {
 			a = netip.AddrFrom4([4]byte{2, byte(i), byte(i >> 8), 1})
 		}
-		if l.Look(a, epoch).Evidence == Nothing {
+		if l.Look(a, Mail, epoch).Evidence == Nothing {
 			misses[a.Is6()] = append(misses[a.Is6()], a)
 		}
 	}
@@ -69,7 +69,7 @@ func BenchmarkClassify1M(b *testing.B) {
 			b.ReportAllocs()
 			i := 0
 			for b.Loop() {
-				l.Classify(addrs[i%len(addrs)], epoch)
+				l.Classify(addrs[i%len(addrs)], Mail, epoch)
 				i++
 			}
 		})
@@ -83,6 +83,6 @@ func BenchmarkWith1M(b *testing.B) {
 	i := 0
 	for b.Loop() {
 		i++
-		l.With(Entry{Net: Net(randomAddr(r, i%2 == 1)), Class: Peer, Source: Passed}, epoch)
+		l.With(Entry{Net: Net(randomAddr(r, i%2 == 1)), Class: Peer, Source: Passed})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,12 +19,8 @@ type memory struct {
 	err  error // of what persons do, and of reading
 }
 
-func key(net netip.Prefix, s Source) string {
-	if s.Said() {
-		return "said " + net.String()
-	}
-	return "learned " + net.String()
-}
+// key names an entry in short.
+func key(net netip.Prefix, s Source) string { return string(s) + " " + net.String() }
 
 func store(entries ...Entry) *memory {
 	m := &memory{rows: make(map[string]Entry)}
@@ -63,9 +60,9 @@ func (m *memory) LearnEntries(entries ...Entry) {
 	}
 }
 
-func (m *memory) ForgetEntries(nets ...netip.Prefix) {
-	for _, n := range nets {
-		delete(m.rows, key(n, Passed))
+func (m *memory) ForgetEntries(keys ...EntryKey) {
+	for _, k := range keys {
+		delete(m.rows, key(k.Net, k.Source))
 	}
 }
 
@@ -81,7 +78,7 @@ func open(t *testing.T, m *memory, local ...Entry) (*Book, *[]string) {
 	return b, told
 }
 
-func (b *Book) look(a string) string { return say(b.List().Look(addr(a), epoch)) }
+func (b *Book) look(a string) string { return say(b.List().Look(addr(a), Anywhere, epoch)) }
 
 func TestOpenBook(t *testing.T) {
 	m := store(entry("192.0.2.0/24", Peer, Operator), entry("192.0.2.0/24", Listed, Trapped),
@@ -97,10 +94,10 @@ func TestOpenBook(t *testing.T) {
 			t.Errorf("%s: %s", a, got)
 		}
 	}
-	if b.List().Len() != 4 || b.learned != 1 {
-		t.Errorf("%d entries, %d learned", b.List().Len(), b.learned)
+	if b.List().Len() != 4 || b.List().size(Trapped) != 1 {
+		t.Errorf("%d entries, %d of traps", b.List().Len(), b.List().size(Trapped))
 	}
-	if _, there := m.rows["learned 198.51.100.7/32"]; there {
+	if _, there := m.rows["passed 198.51.100.7/32"]; there {
 		t.Error("what expired while nobody was there stays in the store for ever")
 	}
 	m.err = errors.New("no such luck")
@@ -119,7 +116,7 @@ func TestPut(t *testing.T) {
 	}
 	want := entry("192.0.2.0/24", Peer, Operator)
 	want.Note = "x"
-	if got := m.rows["said 192.0.2.0/24"]; got != want || b.look("192.0.2.9") != "peer 192.0.2.0/24 by operator" {
+	if got := m.rows["operator 192.0.2.0/24"]; got != want || b.look("192.0.2.9") != "peer 192.0.2.0/24 by operator" {
 		t.Errorf("kept %+v, in force %s", got, b.look("192.0.2.9"))
 	}
 	if before.Len() != 0 {
@@ -128,6 +125,45 @@ func TestPut(t *testing.T) {
 	if !slices.Equal(*told, []string{"192.0.2.0/24"}) {
 		t.Errorf("told of %v", *told)
 	}
+}
+
+// TestPersonsBeatWhatWasLearned, good and bad, before and after.
+func TestPersonsBeatWhatWasLearned(t *testing.T) {
+	b, _ := open(t, store(), entry("192.0.2.64/26", Own, Local))
+	learn := func(source Source, c Class) {
+		if err := b.Learn(entry("192.0.2.7/32", c, source), epoch); err != nil {
+			t.Error(err)
+		}
+	}
+	check := func(want string, addresses ...string) {
+		t.Helper()
+		for _, a := range addresses {
+			if got := b.look(a); got != want {
+				t.Errorf("%s: %s, want %s", a, got, want)
+			}
+		}
+	}
+	learn(Session, Own)
+	learn(Login, User)
+	if err := b.Put(t.Context(), deny("192.0.2.0/24"), epoch); err != nil {
+		t.Error(err)
+	}
+	learn(Crawling, Crawler)
+	learn(Passed, Peer)
+	check("deny 192.0.2.0/24 by operator", "192.0.2.7", "192.0.2.65", "192.0.2.200")
+	if err := b.Put(t.Context(), until(entry("192.0.2.0/25", Peer, Operator), time.Hour), epoch); err != nil {
+		t.Error(err)
+	}
+	learn(Guessing, Guesser)
+	learn(Trapped, Listed)
+	check("peer 192.0.2.0/25 by operator", "192.0.2.7", "192.0.2.65")
+	for _, n := range []string{"192.0.2.0/24", "192.0.2.0/25"} {
+		if _, there, err := b.Remove(t.Context(), net(n)); !there || err != nil {
+			t.Error(n, there, err)
+		}
+	}
+	check("own 192.0.2.7/32 by ssh", "192.0.2.7")
+	check("own 192.0.2.64/26 by local", "192.0.2.65")
 }
 
 func TestErrorsChangeNothing(t *testing.T) {
@@ -144,7 +180,7 @@ func TestErrorsChangeNothing(t *testing.T) {
 	if _, _, err := b.Remove(t.Context(), net("192.0.2.0/24")); !errors.Is(err, m.err) {
 		t.Errorf("Remove: %v", err)
 	}
-	if b.List() != before || len(*told) != 0 || m.rows["said 192.0.2.0/24"].Deny {
+	if b.List() != before || len(*told) != 0 || m.rows["operator 192.0.2.0/24"].Deny {
 		t.Error("something changed")
 	}
 }
@@ -168,69 +204,112 @@ func TestLearn(t *testing.T) {
 	m := store(entry("192.0.2.0/24", Peer, Operator))
 	b, told := open(t, m)
 	for _, c := range []struct {
-		e       Entry
-		learned int
-		want    string
+		e      Entry
+		passed int
+		want   string
 	}{
-		{entry("198.51.100.7/32", Listed, Trapped), 1, "listed 198.51.100.7/32 by trap"},
+		{entry("198.51.100.7/32", Listed, Trapped), 0, "listed 198.51.100.7/32 by trap"},
 		{entry("198.51.100.7/32", Peer, Passed), 1, "peer 198.51.100.7/32 by passed"},
 		{entry("198.51.100.7/32", Listed, Trapped), 1, "peer 198.51.100.7/32 by passed"},
 		{entry("::ffff:198.51.100.7/128", Pool, Passed), 1, "pool 198.51.100.7/32 by passed"},
-		{entry("192.0.2.7/32", Listed, Trapped), 2, "pool 198.51.100.7/32 by passed"},
+		{entry("192.0.2.7/32", Listed, Trapped), 1, "pool 198.51.100.7/32 by passed"},
+		{Entry{Net: net("198.51.100.7/32"), Class: User, Source: Login}, 1, "user 198.51.100.7/32 by login"},
 	} {
 		if err := b.Learn(c.e, epoch); err != nil {
 			t.Error(err)
 		}
-		if got := b.look("198.51.100.7"); got != c.want || b.learned != c.learned {
-			t.Errorf("after %+v: %s, %d learned; want %s, %d", c.e, got, b.learned, c.want, c.learned)
+		if got := b.look("198.51.100.7"); got != c.want || b.List().size(Passed) != c.passed {
+			t.Errorf("after %+v: %s, %d passed; want %s, %d", c.e, got, b.List().size(Passed), c.want, c.passed)
 		}
-	}
-	if err := b.Learn(Entry{Class: Peer, Source: Passed}, epoch); !errors.Is(err, ErrEntry) || b.learned != 2 {
-		t.Errorf("no network: %v, %d learned", err, b.learned)
 	}
 	if b.look("192.0.2.7") != "peer 192.0.2.0/24 by operator" {
 		t.Error("what was learned beats a person")
 	}
-	if len(*told) != 4 || m.rows["learned 198.51.100.7/32"].Class != Pool || len(m.rows) != 3 {
+	if got := m.rows["login 198.51.100.7/32"].Added; !got.Equal(epoch) {
+		t.Errorf("added %v", got)
+	}
+	if len(*told) != 6 || m.rows["passed 198.51.100.7/32"].Class != Pool || len(m.rows) != 5 {
 		t.Errorf("told %v, kept %+v", *told, m.rows)
 	}
 }
 
+func TestLearnRefuses(t *testing.T) {
+	m := store()
+	b, told := open(t, m)
+	for name, e := range map[string]Entry{
+		"no network": {Class: Peer, Source: Passed},
+		"a person's": entry("192.0.2.7/32", Peer, Operator),
+		"local":      entry("192.0.2.7/32", Own, Local),
+		"nothing":    entry("192.0.2.7/32", Peer, Nothing),
+		"no source":  entry("192.0.2.7/32", Peer, ""),
+	} {
+		if err := b.Learn(e, epoch); !errors.Is(err, ErrEntry) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if b.List().Len() != 0 || len(*told) != 0 || len(m.rows) != 0 {
+		t.Errorf("%d entries, told %v, kept %v", b.List().Len(), *told, m.rows)
+	}
+}
+
+// TestMaxLearned: a flood of one kind crowds out no other kind.
 func TestMaxLearned(t *testing.T) {
-	b, _ := open(t, store(entry("192.0.2.7/32", Peer, Passed)))
-	b.learned = MaxLearned
-	if err := b.Learn(entry("192.0.2.8/32", Peer, Passed), epoch); !errors.Is(err, ErrFull) || b.Refused() != 1 {
+	b, _ := open(t, store())
+	flood := func(yield func(Entry) bool) {
+		for i := range MaxLearned(Guessing) {
+			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 32)
+			if !yield(Entry{Net: p, Class: Guesser, Source: Guessing}) {
+				return
+			}
+		}
+	}
+	b.list.Store(NewList(flood))
+	if err := b.Learn(entry("192.0.2.8/32", Guesser, Guessing), epoch); !errors.Is(err, ErrFull) || b.Refused() != 1 {
 		t.Errorf("%v, %d refused", err, b.Refused())
 	}
-	if err := b.Learn(entry("192.0.2.7/32", Pool, Passed), epoch); err != nil || b.look("192.0.2.7") != "pool 192.0.2.7/32 by passed" {
-		t.Errorf("one that is there: %v", err)
+	again := until(entry("10.0.0.7/32", Guesser, Guessing), time.Hour)
+	for _, e := range []Entry{again, entry("192.0.2.7/32", Peer, Passed), entry("192.0.2.7/32", User, Login)} {
+		if err := b.Learn(e, epoch); err != nil {
+			t.Errorf("%v: %v", e.Key(), err)
+		}
 	}
 	if err := b.Put(t.Context(), entry("192.0.2.9/32", Peer, Operator), epoch); err != nil {
 		t.Errorf("a person's: %v", err)
 	}
-	b.Forget(net("192.0.2.7/32"))
-	if err := b.Learn(entry("192.0.2.8/32", Peer, Passed), epoch); err != nil {
+	b.Forget(net("10.0.0.8/32"))
+	if err := b.Learn(entry("192.0.2.8/32", Guesser, Guessing), epoch); err != nil || b.Refused() != 1 {
 		t.Errorf("after there is room: %v", err)
 	}
 }
 
 func TestForget(t *testing.T) {
 	m := store(entry("192.0.2.0/24", Pool, Passed), entry("192.0.2.7/32", Peer, Passed), entry("192.0.2.8/32", Listed, Trapped),
-		entry("192.0.3.0/24", Peer, Passed), entry("192.0.2.7/32", User, Operator))
-	b, told := open(t, m)
-	if gone := b.Forget(net("192.0.2.7/32")); len(gone) != 1 || gone[0].Class != Peer {
-		t.Errorf("an address: %+v", gone)
+		entry("192.0.3.0/24", Peer, Passed), entry("192.0.2.7/32", User, Operator), entry("192.0.2.7/32", User, Login))
+	b, told := open(t, m, entry("192.0.2.8/32", Own, Local))
+	for _, c := range []struct {
+		net  string
+		from []Source
+		want string
+	}{
+		{"192.0.2.7/32", []Source{Guessing, Operator, "x"}, ""},
+		{"192.0.2.8/32", []Source{Local}, ""},
+		{"192.0.2.7/32", []Source{Passed}, "passed 192.0.2.7/32"},
+		{"192.0.2.7/32", nil, "login 192.0.2.7/32, passed 192.0.2.0/24"},
+		{"::ffff:192.0.2.0/120", []Source{Passed, Trapped}, "trap 192.0.2.8/32"},
+		{"192.0.2.0/24", nil, ""},
+	} {
+		var gone []string
+		for _, e := range b.Forget(net(c.net), c.from...) {
+			gone = append(gone, key(e.Net, e.Source))
+		}
+		if got := strings.Join(gone, ", "); got != c.want {
+			t.Errorf("%s %v: forgot %q, want %q", c.net, c.from, got, c.want)
+		}
 	}
-	if gone := b.Forget(net("192.0.2.9/32")); len(gone) != 1 || gone[0].Class != Pool {
-		t.Errorf("an address of a network: %+v", gone)
+	if b.List().Len() != 3 || len(*told) != 4 || len(m.rows) != 2 {
+		t.Errorf("%d left, told %v, kept %v", b.List().Len(), *told, m.rows)
 	}
-	if gone := b.Forget(net("::ffff:192.0.2.0/120")); len(gone) != 1 || gone[0].Class != Listed {
-		t.Errorf("a network: %+v", gone)
-	}
-	if gone := b.Forget(net("192.0.2.0/24")); gone != nil || b.learned != 1 || len(*told) != 3 || len(m.rows) != 2 {
-		t.Errorf("nothing left: %+v, %d learned, told %v, kept %v", gone, b.learned, *told, m.rows)
-	}
-	if b.look("192.0.2.7") != "user 192.0.2.7/32 by operator" || b.look("192.0.2.8") != "stranger" {
+	if b.look("192.0.2.7") != "user 192.0.2.7/32 by operator" || b.look("192.0.2.8") != "own 192.0.2.8/32 by local" {
 		t.Error(b.look("192.0.2.7"), b.look("192.0.2.8"))
 	}
 }
@@ -242,7 +321,7 @@ func TestFlush(t *testing.T) {
 	m := store(entry("192.0.2.0/24", Peer, Operator), expiring, renewed, until(deny("198.51.100.0/24"), time.Hour))
 	b, told := open(t, m, entry("10.0.0.0/8", Own, Local))
 	for _, a := range []string{"192.0.2.7", "192.0.2.9", "10.0.0.1"} {
-		b.List().Classify(addr(a), epoch.Add(time.Minute))
+		b.List().Classify(addr(a), Anywhere, epoch.Add(time.Minute))
 	}
 	if w, x := b.Flush(epoch.Add(time.Minute)); w != 1 || x != 0 {
 		t.Errorf("wrote %d, forgot %d", w, x) // the person's /24 was used for .7 and .9
@@ -250,11 +329,11 @@ func TestFlush(t *testing.T) {
 	if w, x := b.Flush(epoch.Add(2 * time.Minute)); w != 0 || x != 0 {
 		t.Errorf("again: wrote %d, forgot %d", w, x)
 	}
-	if used := m.rows["said 192.0.2.0/24"].Used; !used.Equal(epoch.Add(time.Minute)) {
+	if used := m.rows["operator 192.0.2.0/24"].Used; !used.Equal(epoch.Add(time.Minute)) {
 		t.Errorf("used %v", used)
 	}
-	if w, x := b.Flush(epoch.Add(time.Hour)); w != 0 || x != 2 || b.learned != 0 || len(m.rows) != 2 || len(*told) != 2 {
-		t.Errorf("wrote %d, forgot %d; %d learned, kept %v, told %v", w, x, b.learned, m.rows, *told)
+	if w, x := b.Flush(epoch.Add(time.Hour)); w != 0 || x != 2 || b.List().size(Passed) != 0 || len(m.rows) != 2 || len(*told) != 2 {
+		t.Errorf("wrote %d, forgot %d; kept %v, told %v", w, x, m.rows, *told)
 	}
 }
 
@@ -272,7 +351,7 @@ func TestSetLocal(t *testing.T) {
 			t.Errorf("%s: %s", a, got)
 		}
 	}
-	if before.Look(addr("10.1.1.1"), epoch).Class != Own || !slices.Equal(*told, []string{"172.16.0.0/12"}) || len(m.rows) != 2 {
+	if before.Look(addr("10.1.1.1"), Anywhere, epoch).Class != Own || !slices.Equal(*told, []string{"172.16.0.0/12"}) || len(m.rows) != 2 {
 		t.Errorf("told %v, kept %v", *told, m.rows)
 	}
 	b.SetLocal(nil)
@@ -294,7 +373,7 @@ func TestManyWritersAndReaders(t *testing.T) {
 				e := entry("192.0.2.0/32", Peer, Passed)
 				e.Net = netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, byte(w), byte(i)}), 32)
 				b.Learn(e, epoch)
-				b.List().Classify(e.Net.Addr(), epoch.Add(time.Duration(i)*time.Second))
+				b.List().Classify(e.Net.Addr(), Anywhere, epoch.Add(time.Duration(i)*time.Second))
 				if i%50 == 0 {
 					b.Flush(epoch)
 				}
@@ -302,7 +381,7 @@ func TestManyWritersAndReaders(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := b.List().Len(); n != 800 || b.learned != 800 {
-		t.Errorf("%d entries, %d learned", n, b.learned)
+	if n := b.List().Len(); n != 800 {
+		t.Errorf("%d entries", n)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -89,11 +90,11 @@ func TestClassify(t *testing.T) {
 		{"::", 0, "stranger"},
 	} {
 		at := epoch.Add(c.at)
-		if got := say(l.Look(addr(c.addr), at)); got != c.want {
+		if got := say(l.Look(addr(c.addr), Anywhere, at)); got != c.want {
 			t.Errorf("%s after %v: %s, want %s", c.addr, c.at, got, c.want)
 		}
 	}
-	if got := say(l.Classify(netip.Addr{}, epoch)); got != "stranger" {
+	if got := say(l.Classify(netip.Addr{}, Anywhere, epoch)); got != "stranger" {
 		t.Errorf("no address: %s", got)
 	}
 }
@@ -102,53 +103,63 @@ func TestUseRenews(t *testing.T) {
 	e := until(entry("192.0.2.7/32", Peer, Passed), time.Hour)
 	e.Renew = 10 * time.Hour
 	l := list(e)
-	look := func(at time.Duration) Class { return l.Look(e.Net.Addr(), epoch.Add(at)).Class }
+	look := func(at time.Duration) Class { return l.Look(e.Net.Addr(), Anywhere, epoch.Add(at)).Class }
 	if look(time.Hour) != Stranger {
 		t.Error("never used, it expires")
 	}
-	l.Classify(e.Net.Addr(), epoch.Add(59*time.Minute))
+	l.Classify(e.Net.Addr(), Anywhere, epoch.Add(59*time.Minute))
 	if look(10*time.Hour) != Peer {
 		t.Error("used, it lives on")
 	}
 	if look(11*time.Hour) != Stranger {
 		t.Error("not for ever")
 	}
-	l.Classify(e.Net.Addr(), epoch.Add(10*time.Hour))
+	l.Classify(e.Net.Addr(), Anywhere, epoch.Add(10*time.Hour))
 	got, _ := l.Get(e.Net, Passed)
 	if want := epoch.Add(20 * time.Hour); !got.End().Equal(want) || !got.Used.Equal(epoch.Add(10*time.Hour)) {
 		t.Errorf("ends %v, want %v", got.End(), want)
 	}
-	l.Classify(e.Net.Addr(), epoch.Add(20*time.Hour)) // too late
+	l.Classify(e.Net.Addr(), Anywhere, epoch.Add(20*time.Hour)) // too late
 	if look(20*time.Hour) != Stranger {
 		t.Error("an expired entry was renewed")
 	}
-	l.Look(e.Net.Addr(), epoch.Add(15*time.Hour))
+	l.Look(e.Net.Addr(), Anywhere, epoch.Add(15*time.Hour))
 	if got, _ := l.Get(e.Net, Passed); !got.Used.Equal(epoch.Add(10 * time.Hour)) {
 		t.Error("Look left a trace")
 	}
 }
 
-func TestNewListTakesTheStronger(t *testing.T) {
-	strong, weak := entry("192.0.2.7/32", Peer, Passed), entry("192.0.2.7/32", Listed, Trapped)
-	for _, l := range []*List{list(strong, weak), list(weak, strong)} {
-		if got := say(l.Look(addr("192.0.2.7"), epoch)); got != "peer 192.0.2.7/32 by passed" {
-			t.Error(got)
-		}
-		if l.Len() != 1 {
-			t.Errorf("%d entries", l.Len())
+// TestUseAloneDoesNotRenew: without a Renew, as of a login, only learning it
+// again keeps an entry.
+func TestUseAloneDoesNotRenew(t *testing.T) {
+	l := list(until(entry("192.0.2.7/32", User, Login), time.Hour))
+	l.Classify(addr("192.0.2.7"), Client, epoch.Add(59*time.Minute))
+	if got := say(l.Look(addr("192.0.2.7"), Client, epoch.Add(time.Hour))); got != "mua" {
+		t.Errorf("used: %s", got)
+	}
+	l = l.With(until(entry("192.0.2.7/32", User, Login), 2*time.Hour))
+	if got := say(l.Look(addr("192.0.2.7"), Client, epoch.Add(time.Hour))); got != "user 192.0.2.7/32 by login" {
+		t.Errorf("logged in again: %s", got)
+	}
+}
+
+func TestNewListTakesTheLater(t *testing.T) {
+	pass, trap := entry("192.0.2.7/32", Peer, Passed), entry("192.0.2.7/32", Listed, Trapped)
+	for _, l := range []*List{list(pass, trap), list(trap, pass)} {
+		if got := say(l.Look(addr("192.0.2.7"), Anywhere, epoch)); got != "peer 192.0.2.7/32 by passed" || l.Len() != 2 {
+			t.Errorf("%s, %d entries", got, l.Len())
 		}
 	}
-	later := entry("192.0.2.7/32", Pool, Passed)
-	if got := list(strong, later).Look(addr("192.0.2.7"), epoch).Class; got != Pool {
-		t.Errorf("of two equals: %s", got)
+	if got := list(pass, entry("192.0.2.7/32", Pool, Passed)).Look(addr("192.0.2.7"), Anywhere, epoch).Class; got != Pool {
+		t.Errorf("of two with one key: %s", got)
 	}
 }
 
 func TestWithAndWithout(t *testing.T) {
 	zero := list()
-	one := zero.With(entry("192.0.2.0/24", Peer, Operator), epoch)
-	two := one.With(entry("192.0.2.7/32", User, Operator), epoch)
-	changed := two.With(deny("192.0.2.0/24"), epoch)
+	one := zero.With(entry("192.0.2.0/24", Peer, Operator))
+	two := one.With(entry("192.0.2.7/32", User, Operator))
+	changed := two.With(deny("192.0.2.0/24"))
 	less := changed.Without(net("192.0.2.7/32"), Operator)
 	for i, c := range []struct {
 		l    *List
@@ -163,39 +174,76 @@ func TestWithAndWithout(t *testing.T) {
 		{less.Without(net("203.0.113.0/24"), Operator), 1, "deny 192.0.2.0/24 by operator"},
 		{less.Without(net("192.0.2.0/24"), Passed), 1, "deny 192.0.2.0/24 by operator"},
 	} {
-		if got := say(c.l.Look(addr("192.0.2.7"), epoch)); got != c.want || c.l.Len() != c.n {
+		if got := say(c.l.Look(addr("192.0.2.7"), Anywhere, epoch)); got != c.want || c.l.Len() != c.n {
 			t.Errorf("list %d: %s, %d entries; want %s, %d", i, got, c.l.Len(), c.want, c.n)
 		}
 	}
 	if e, ok := one.Get(net("192.0.2.0/24"), Operator); !ok || e.Deny {
 		t.Errorf("the old list changed: %+v", e)
 	}
-	two.Classify(addr("192.0.2.7"), epoch.Add(time.Hour))
+	two.Classify(addr("192.0.2.7"), Anywhere, epoch.Add(time.Hour))
 	if e, _ := changed.Get(net("192.0.2.7/32"), Operator); !e.Used.Equal(epoch.Add(time.Hour)) {
 		t.Error("a time of use is shared, or the list in force would not hear of it")
 	}
 }
 
-func TestWeakerDoesNotDisplace(t *testing.T) {
-	strong := until(entry("192.0.2.7/32", Peer, Passed), time.Hour)
-	l := list(strong)
-	if next := l.With(entry("192.0.2.7/32", Listed, Trapped), epoch); next != l {
-		t.Error("a trap displaced a pass")
+// TestStrength: every source beats those behind it, whatever the prefixes and
+// whichever came first, and gives way to them when it has expired.
+func TestStrength(t *testing.T) {
+	var all []Entry
+	for rank, source := range sources {
+		e := entry("192.0.0.0/16", Class("c"+source), source)
+		e.Net = netip.PrefixFrom(addr("192.0.2.7"), 16+rank).Masked()
+		all = append(all, until(e, time.Duration(rank+1)*time.Hour))
 	}
-	if next := l.With(entry("192.0.2.7/32", Listed, Trapped), epoch.Add(time.Hour)); next.Look(addr("192.0.2.7"), epoch).Class != Listed {
-		t.Error("an expired pass still stands")
+	backwards := slices.Clone(all)
+	slices.Reverse(backwards)
+	for _, l := range []*List{list(all...), list(backwards...)} {
+		for rank, source := range sources {
+			s := l.Look(addr("192.0.2.7"), Anywhere, epoch.Add(time.Duration(rank)*time.Hour))
+			if s.Evidence != source || s.Class != Class("c"+source) || s.Entry != all[rank] {
+				t.Errorf("%s: %+v", source, s)
+			}
+		}
+		if s := l.Look(addr("192.0.2.7"), Anywhere, epoch.Add(9*time.Hour)); s.Evidence != Nothing {
+			t.Errorf("all expired: %+v", s)
+		}
 	}
-	l = list(entry("192.0.2.7/32", Listed, Trapped)).With(strong, epoch)
-	if l.Look(addr("192.0.2.7"), epoch).Class != Peer {
-		t.Error("a pass did not displace a trap")
+}
+
+// TestTwoFacts: a login and a pass of one address do not displace each other.
+func TestTwoFacts(t *testing.T) {
+	login, pass, trap := entry("192.0.2.7/32", User, Login), entry("192.0.2.7/32", Peer, Passed), entry("192.0.2.7/32", Listed, Trapped)
+	both := list(trap).With(pass).With(login)
+	for i, c := range []struct {
+		l    *List
+		at   Service
+		want string
+	}{
+		{both, Mail, "user 192.0.2.7/32 by login"},
+		{both.Without(login.Net, Login), Mail, "peer 192.0.2.7/32 by passed"},
+		{both.Without(login.Net, Login), Client, "mua"},
+		{both.Without(login.Net, Login).Without(pass.Net, Passed), Mail, "listed 192.0.2.7/32 by trap"},
+		{both.Without(login.Net, Login).Without(pass.Net, Passed), Client, "mua"},
+		{both.Without(trap.Net, Trapped), Client, "user 192.0.2.7/32 by login"},
+		{both.With(entry("192.0.2.7/32", "x", "of a later version")).Without(pass.Net, Nothing), Mail, "user 192.0.2.7/32 by login"},
+	} {
+		if got := say(c.l.Look(addr("192.0.2.7"), c.at, epoch)); got != c.want {
+			t.Errorf("%d: %s, want %s", i, got, c.want)
+		}
+	}
+	if _, there := both.Get(pass.Net, "of a later version"); there || both.Len() != 3 {
+		t.Errorf("%d entries", both.Len())
 	}
 }
 
 func TestAllGivesBackWhatWasPut(t *testing.T) {
 	a := entry("192.0.2.0/24", "customers", Operator)
 	a.Note, a.Expires, a.Used, a.Renew = "ticket 12", epoch.Add(time.Hour), epoch.Add(time.Minute), 36*24*time.Hour
-	want := []Entry{a, deny("2001:db8::/32"), entry("10.0.0.0/8", Own, Local), entry("192.0.2.0/24", Peer, Passed)}
-	if got := slices.Collect(list(want[3], want[1], want[2], want[0]).All()); !slices.Equal(got, want) {
+	old := entry("192.0.2.0/24", Peer, Wrote)
+	old.Expires, old.Added = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC), time.Time{}
+	want := []Entry{a, deny("2001:db8::/32"), entry("10.0.0.0/8", Own, Local), entry("192.0.2.0/24", User, Login), entry("192.0.2.0/24", Peer, Passed), old}
+	if got := slices.Collect(list(want[5], want[3], want[1], want[4], want[2], want[0]).All()); !slices.Equal(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 	for e := range list(want...).All() {
@@ -206,10 +254,16 @@ func TestAllGivesBackWhatWasPut(t *testing.T) {
 	}
 }
 
+func TestRowIsOneCacheLine(t *testing.T) {
+	if n := unsafe.Sizeof(row{}); n > 64 {
+		t.Errorf("%d bytes", n)
+	}
+}
+
 func TestNoAllocations(t *testing.T) {
 	l := list(entry("192.0.2.0/24", Peer, Passed), entry("2001:db8::/32", Peer, Operator))
 	for _, a := range []netip.Addr{addr("192.0.2.7"), addr("2001:db8::1"), addr("203.0.113.1"), addr("::ffff:192.0.2.1")} {
-		if n := testing.AllocsPerRun(100, func() { l.Classify(a, epoch) }); n != 0 {
+		if n := testing.AllocsPerRun(100, func() { l.Classify(a, Mail, epoch) }); n != 0 {
 			t.Errorf("%s: %v allocations", a, n)
 		}
 	}
