@@ -1,9 +1,10 @@
 #!/bin/sh
-# install.sh: fetches the mail programs and name servers that the end-to-end tests run, on Debian, as root.
+# install.sh: fetches the mail programs, name servers and firewalls that the end-to-end tests run, on Debian, as root.
 #
-# Postfix, swaks, unbound and rbldnsd are installed, and none of them is started. Debian's OpenSMTPD and Exim cannot be
-# installed beside Postfix: they and the libraries they miss are unpacked below $MOGGY_PEERS_CACHE (default: moggy-peers
-# in the user's cache directory). Nothing that is installed is removed or upgraded. Run it as often as you like.
+# Postfix, swaks, unbound, rbldnsd, nftables, iptables, ipset and fail2ban are installed, and none of them is started.
+# Debian's OpenSMTPD and Exim cannot be installed beside Postfix: they and the libraries they miss are unpacked below
+# $MOGGY_PEERS_CACHE (default: moggy-peers in the user's cache directory). Nothing that is installed is removed or
+# upgraded. Run it as often as you like.
 set -eu
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 policy=/usr/sbin/policy-rc.d
@@ -22,7 +23,7 @@ leave() {
 
 install_programs() {
 	missing=
-	for package in postfix swaks libnet-ssleay-perl unbound rbldnsd; do
+	for package in postfix swaks libnet-ssleay-perl unbound rbldnsd nftables iptables ipset fail2ban; do
 		dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"
 	done
 	[ -n "$missing" ] || return 0
@@ -37,6 +38,10 @@ install_programs() {
 	esac
 	# shellcheck disable=SC2086 # one word a package
 	quietly apt-get install -y --no-install-recommends --no-upgrade --no-remove $missing
+	# Nor may it start with the machine, where it would write firewall rules.
+	case $missing in
+	*fail2ban*) [ ! -e /run/systemd/system ] && [ ! -e /etc/systemd/system ] || quietly systemctl disable fail2ban ;;
+	esac
 }
 
 # missing_libraries PACKAGE...: the libraries they need, and what those need, that are not installed
@@ -79,7 +84,7 @@ mkdir -p "$cache"
 quietly apt-get update
 install_programs
 echo "postfix: $(postconf -dh mail_version)"
-for package in unbound rbldnsd; do
+for package in unbound rbldnsd nftables iptables ipset fail2ban; do
 	echo "$package: $(dpkg-query -W -f '${Version}' "$package")"
 done
 unpack opensmtpd opensmtpd
