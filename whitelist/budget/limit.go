@@ -49,20 +49,20 @@ func Defaults() map[whitelist.Class]Limit {
 	return limits
 }
 
-// For returns the limit of class c. A class without one has Peer's, and what a
-// class that the operator made up leaves at zero is Peer's too. The empty class,
-// that of a denied peer, is Listed.
+// For returns the limit of class c: the one in limits, else the default. A class
+// that somebody made up has Peer's, where it has none or leaves a field at zero.
+// The empty class, that of a denied peer, is Listed.
 func For(limits map[whitelist.Class]Limit, c whitelist.Class) Limit {
 	c = orListed(c)
-	l, ok := limits[c]
-	if ok && builtIn(c) {
-		return l
+	l, given := limits[c]
+	standard, builtIn := builtInLimit(c)
+	switch {
+	case !builtIn:
+		return l.or(For(limits, whitelist.Peer))
+	case !given:
+		return standard
 	}
-	peer, there := limits[whitelist.Peer]
-	if !there {
-		peer = builtInLimit(whitelist.Peer)
-	}
-	return l.or(peer)
+	return l
 }
 
 // or returns l with what is zero taken from m.
@@ -90,16 +90,14 @@ func orListed(c whitelist.Class) whitelist.Class {
 	return c
 }
 
-func builtIn(c whitelist.Class) bool { return builtInLimit(c) != Limit{} }
-
-// builtInLimit is the default limit of c, zero where c is a class somebody made up.
-func builtInLimit(c whitelist.Class) Limit {
+// builtInLimit is the default limit of c; false where c is a class somebody made up.
+func builtInLimit(c whitelist.Class) (Limit, bool) {
 	for i := range defaults {
 		if defaults[i].class == c {
-			return defaults[i].limit
+			return defaults[i].limit, true
 		}
 	}
-	return Limit{}
+	return Limit{}, false
 }
 
 // A Key names who is counted as one.

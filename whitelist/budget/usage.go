@@ -2,6 +2,7 @@ package budget
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -27,7 +28,60 @@ type Usage struct {
 	Over       Over          `json:"over,omitempty"`       // empty: within
 }
 
-// String says it in words.
+// String says it in words, each part with its limit and by how much it is over:
+// "18 of 300 burst, 600/min; 15 of 500 open".
 func (u Usage) String() string {
-	return fmt.Sprintf("%d of %d burst, %d/min; %d of %d open", u.Used, u.Limit.Burst, u.Limit.Rate, u.Open, u.Limit.Open)
+	text := u.rate() + "; " + u.open()
+	if u.Recipients > 0 {
+		text += "; " + u.recipients()
+	}
+	return text
+}
+
+func (u Usage) rate() string {
+	if u.Limit.Rate <= 0 {
+		return "no limit of rate"
+	}
+	text := fmt.Sprintf("%d of %d burst, %d/min", u.Used, u.Limit.burst(), u.Limit.Rate)
+	over := u.Used - u.Limit.burst()
+	switch {
+	case u.Over == OverRate && u.Limit.Wait > 0:
+		return text + fmt.Sprintf(": %d over, would wait %s of at most %s, free in %s",
+			over, span(u.Wait+u.Limit.Wait), span(u.Limit.Wait), span(u.Wait))
+	case u.Over == OverRate:
+		return text + fmt.Sprintf(": %d over, free in %s", over, span(u.Wait))
+	case u.Over == OverLine:
+		return text + fmt.Sprintf(": %d over, its turn in %s, but the line is full", over, span(u.Wait))
+	case u.Over == Within && u.Wait > 0:
+		return text + fmt.Sprintf(": %d over, its turn in %s", over, span(u.Wait))
+	}
+	return text
+}
+
+func (u Usage) open() string {
+	switch {
+	case u.Limit.Open <= 0:
+		return fmt.Sprintf("%d open", u.Open)
+	case u.Over == OverOpen:
+		return fmt.Sprintf("%d of %d open: %d over", u.Open, u.Limit.Open, u.Open-u.Limit.Open)
+	}
+	return fmt.Sprintf("%d of %d open", u.Open, u.Limit.Open)
+}
+
+func (u Usage) recipients() string {
+	text := fmt.Sprintf("%d of %d new recipients, %d/min", u.Recipients, u.Limit.Recipients, u.Limit.Recipients)
+	if u.Over != OverRecipients {
+		return text
+	}
+	return text + fmt.Sprintf(": %d over, free in %s", u.Recipients-u.Limit.Recipients, span(u.Wait))
+}
+
+// span is a time for people, rounded up so that nobody comes too early: tenths
+// of a second, minutes from two on.
+func span(d time.Duration) string {
+	if d >= 2*time.Minute {
+		return fmt.Sprintf("%d min", (d-1)/time.Minute+1)
+	}
+	tenths := (d + 100*time.Millisecond - 1) / (100 * time.Millisecond)
+	return strconv.FormatFloat(float64(tenths)/10, 'f', -1, 64) + " s"
 }

@@ -1,0 +1,82 @@
+package budget
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"testing"
+	"time"
+
+	"moggy/whitelist"
+)
+
+var start = time.Date(2026, 11, 22, 21, 0, 0, 0, time.UTC)
+
+// manyNets are keys of n neighbouring /64s.
+func manyNets(c whitelist.Class, n int) []Key {
+	keys := make([]Key, n)
+	for i := range keys {
+		a := [16]byte{0x20, 0x01, 0x0d, 0xb8}
+		binary.BigEndian.PutUint32(a[4:], uint32(i))
+		keys[i] = KeyOf(c, netip.AddrFrom16(a))
+	}
+	return keys
+}
+
+// BenchmarkKnown is a connection of a peer that is there already.
+func BenchmarkKnown(b *testing.B) {
+	m, l := NewLocal(), For(Defaults(), whitelist.User)
+	k := KeyOf(whitelist.User, netip.MustParseAddr("192.0.2.7"))
+	m.Take(k, l, start)
+	b.ReportAllocs()
+	now := start
+	for b.Loop() {
+		now = now.Add(time.Second)
+		m.Take(k, l, now)
+		m.Done(k, now)
+	}
+}
+
+func BenchmarkKnownParallel(b *testing.B) {
+	m, l := NewLocal(), For(Defaults(), whitelist.User)
+	keys := manyNets(whitelist.User, 1000)
+	for _, k := range keys {
+		m.Take(k, l, start)
+	}
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		now := start
+		for i := 0; pb.Next(); i++ {
+			now = now.Add(time.Millisecond)
+			k := keys[i%len(keys)]
+			m.Take(k, l, now)
+			m.Done(k, now)
+		}
+	})
+}
+
+// BenchmarkSameParallel is all processors on one key: the worst case of its lock.
+func BenchmarkSameParallel(b *testing.B) {
+	m, l := NewLocal(), For(Defaults(), whitelist.User)
+	k := KeyOf(whitelist.User, netip.MustParseAddr("192.0.2.7"))
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		now := start
+		for pb.Next() {
+			now = now.Add(time.Second)
+			m.Take(k, l, now)
+			m.Done(k, now)
+		}
+	})
+}
+
+// BenchmarkFlood is new strangers only, the table full.
+func BenchmarkFlood(b *testing.B) {
+	m, l := NewLocal(), For(Defaults(), whitelist.Stranger)
+	keys := manyNets(whitelist.Stranger, 1<<20)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		k := keys[i%len(keys)]
+		m.Take(k, l, start)
+		m.Done(k, start)
+	}
+}
