@@ -2,9 +2,9 @@
 # install.sh: fetches the mail programs, name servers and firewalls that the end-to-end tests run, on Debian, as root.
 #
 # Postfix, swaks, unbound, rbldnsd, nftables, iptables, ipset and fail2ban are installed, and none of them is started.
-# Debian's OpenSMTPD and Exim cannot be installed beside Postfix: they and the libraries they miss are unpacked below
-# $MOGGY_PEERS_CACHE (default: moggy-peers in the user's cache directory). Nothing that is installed is removed or
-# upgraded. Run it as often as you like.
+# Debian's OpenSMTPD and Exim cannot be installed beside Postfix, and Dovecot need not be: they and the libraries they
+# miss are unpacked below $MOGGY_PEERS_CACHE (default: moggy-peers in the user's cache directory). Nothing that is
+# installed is removed or upgraded. Run it as often as you like.
 set -eu
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 policy=/usr/sbin/policy-rc.d
@@ -89,3 +89,4 @@ for package in unbound rbldnsd nftables iptables ipset fail2ban; do
 done
 unpack opensmtpd opensmtpd
 unpack exim exim4-base exim4-daemon-heavy
+unpack dovecot dovecot-core dovecot-imapd

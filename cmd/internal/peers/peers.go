@@ -1,6 +1,6 @@
 // Package peers starts real mail programs for end-to-end tests: Postfix, OpenSMTPD and Exim as backends and as senders,
-// and swaks. Each runs on the loopback with its own directory, configuration, queue, log and ports, in its own mount
-// and process namespaces, so that it neither sees nor disturbs a mail server of the machine, and nothing of it
+// Dovecot, and swaks. Each runs on the loopback with its own directory, configuration, queue, log and ports, in its own
+// mount and process namespaces, so that it neither sees nor disturbs a mail server of the machine, and nothing of it
 // outlives the test.
 //
 // The package knows how these programs are configured, started, stopped and asked what they did. It knows nothing of
@@ -30,9 +30,9 @@ const (
 	pollBound = 30 * time.Second
 )
 
-// Need skips the test when one of the programs ("postfix", "opensmtpd", "exim", "swaks") cannot be run here, and says
-// what is missing. With MOGGY_E2E=1 in the environment, as in CI, the test fails instead. Need installs nothing.
-// What starts a program calls Need by itself.
+// Need skips the test when one of the programs ("postfix", "opensmtpd", "exim", "dovecot", "swaks") cannot be run here,
+// and says what is missing. With MOGGY_E2E=1 in the environment, as in CI, the test fails instead. Need installs
+// nothing. What starts a program calls Need by itself.
 func Need(t testing.TB, programs ...string) {
 	t.Helper()
 	for _, name := range programs {
@@ -61,6 +61,8 @@ func have(name string) error {
 		return first(haveNamespaces, func() error { return haveCommand("/usr/sbin/postfix") })
 	case "opensmtpd":
 		return first(haveNamespaces, func() error { return haveUnpacked(name, "usr/sbin/smtpd") })
+	case "dovecot":
+		return first(haveNamespaces, func() error { return haveUnpacked(name, "usr/sbin/dovecot") })
 	case "exim":
 		return first(haveNamespaces, func() error { return haveUnpacked(name, "usr/sbin/exim4") })
 	}

@@ -1,0 +1,74 @@
+package peers
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+)
+
+// Password is the password of every user of [Dovecot].
+const Password = "pass"
+
+// The users that Dovecot insists on, in its own /etc only.
+const (
+	dovecotUser  = 5805
+	dovenullUser = 5806
+)
+
+// DovecotOptions say what kind of IMAP server Dovecot is.
+type DovecotOptions struct {
+	// Policy is the URL of an auth-policy server, to which each login is reported and which is never asked. Default: none.
+	Policy string
+	// PolicyKey goes to that server as X-API-Key.
+	PolicyKey string
+	// PolicyTimeout is how long a login may wait for that server. Default: Dovecot's own, 2 s.
+	PolicyTimeout time.Duration
+	// PerUser is how many connections a user may have from one address. Default: Dovecot's own, 10.
+	PerUser int
+}
+
+// dovecotSettings are what the template of Dovecot uses.
+type dovecotSettings struct {
+	DovecotOptions
+	Dir      string
+	Ports    []int
+	Password string
+}
+
+// An IMAP is an IMAP server that lets every user in who knows Password.
+type IMAP struct {
+	*program
+	Plain string // address where it speaks plain IMAP
+	Proxy string // address where it wants the PROXY header first, of version 1 or 2
+}
+
+// Dovecot starts Dovecot as an IMAP server without TLS.
+func Dovecot(t testing.TB, o DovecotOptions) *IMAP {
+	t.Helper()
+	p := newUnpacked(t, "dovecot")
+	p.addUsers()
+	p.ports = freePorts(t, 2)
+	o.PerUser = cmp.Or(o.PerUser, 10)
+	p.fill("dovecot.conf", "dovecot.conf", dovecotSettings{o, p.dir, p.ports, Password})
+	p.mkdir(p.path("mail"), keeperUser)
+	p.argv = []string{"/usr/sbin/dovecot", "-F", "-c", p.path("dovecot.conf")}
+	p.Start()
+	return &IMAP{program: p, Plain: local(p.ports[0]), Proxy: local(p.ports[1])}
+}
+
+// addUsers adds Dovecot's own users to the program's /etc.
+func (p *program) addUsers() {
+	p.t.Helper()
+	for name, lines := range map[string]string{
+		"passwd": "dovecot:x:%d:%[1]d::/:/usr/sbin/nologin\ndovenull:x:%d:%[2]d::/:/usr/sbin/nologin\n",
+		"group":  "dovecot:x:%d:\ndovenull:x:%d:\n",
+	} {
+		text, err := os.ReadFile(p.path("ns/etc", name))
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		p.write("ns/etc/"+name, string(text)+fmt.Sprintf(lines, dovecotUser, dovenullUser))
+	}
+}
