@@ -73,3 +73,14 @@ func TestCounts(t *testing.T) {
 		t.Errorf("of nothing: %+v", got)
 	}
 }
+
+// A gateway among the local networks hides who comes: nothing is known of it,
+// wherever it comes, and nothing that is weaker can make it known.
+func TestGatewayIsNobody(t *testing.T) {
+	l := list(entry("172.18.0.1/32", Stranger, Local), entry("172.18.0.1/32", User, Login))
+	for at, want := range map[Service]Class{Mail: Stranger, Client: MUA, Web: MUA, Anywhere: Stranger} {
+		if s := l.Look(addr("172.18.0.1"), at, epoch); s.Class != want || s.Known() {
+			t.Errorf("at %q: %s", at, s.Class)
+		}
+	}
+}

@@ -77,7 +77,11 @@ func standing(addr netip.Addr, at Service, rank int, r *row) Standing {
 	if r == nil {
 		return Standing{Class: at.nobody(), Evidence: Nothing}
 	}
-	return Standing{Class: r.class, Deny: r.deny, Evidence: sources[rank], Entry: r.of(addr, rank)}
+	class := r.class
+	if class == Stranger {
+		class = at.nobody() // as a gateway that hides others: nothing is known of who comes
+	}
+	return Standing{Class: class, Deny: r.deny, Evidence: sources[rank], Entry: r.of(addr, rank)}
 }
 
 // of is the entry of a row that was found for addr among those of a source.
