@@ -29,7 +29,8 @@ type account struct {
 }
 
 // settle brings the account to the time now and the limit l. When the clock went
-// back nothing is paid back, and time counts from there.
+// back nothing is paid back, and time counts from there: what is given up is that
+// the span which comes twice pays back twice.
 func (a *account) settle(l Limit, now int64) {
 	if l != a.limit {
 		a.limit = l

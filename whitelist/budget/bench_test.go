@@ -9,7 +9,11 @@ import (
 	"moggy/whitelist"
 )
 
+// start is when the tests begin.
 var start = time.Date(2026, 11, 22, 21, 0, 0, 0, time.UTC)
+
+// userKey is a peer like any other.
+var userKey = KeyOf(whitelist.User, netip.MustParseAddr("192.0.2.7"))
 
 // manyNets are keys of n neighbouring /64s.
 func manyNets(c whitelist.Class, n int) []Key {

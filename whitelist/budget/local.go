@@ -2,10 +2,7 @@ package budget
 
 import (
 	"cmp"
-	"encoding/binary"
 	"hash/maphash"
-	"math/bits"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -20,7 +17,7 @@ const MaxKeys = 1 << 17
 const shards = 64
 
 // Local is the Meter of one daemon. It remembers at most [MaxKeys] keys, some
-// 25 MB when they are all there, and runs no goroutine: each new key looks at a
+// 30 MB when they are all there, and runs no goroutine: each new key looks at a
 // few old ones and drops those that are idle and owe nothing, which loses nothing.
 //
 // What is given up when it is full: a new key takes the place of one of its half
@@ -29,10 +26,10 @@ const shards = 64
 // its advantage. So an attacker who owns a /32 of IPv6 and comes from each of its
 // /64s once pushes out mostly the keys of that same flood, and gains by it what a
 // new /64 gives him anyway. A key with open connections is never dropped; where
-// all that are looked at have some, the newcomer is let in and not counted.
+// all that are looked at have some, the newcomer is let in and not counted,
+// and its Done counts for whatever is open under its key by then.
 type Local struct {
-	seed   maphash.Seed // a peer cannot choose its shard: not by its origin,
-	factor uint64       // and not by its address
+	seed   maphash.Seed // a peer cannot choose its shard
 	shards [shards]shard
 }
 
@@ -42,7 +39,7 @@ var _ Meter = (*Local)(nil)
 func NewLocal() *Local { return newLocal(MaxKeys) }
 
 func newLocal(maxKeys int) *Local {
-	m := &Local{seed: maphash.MakeSeed(), factor: rand.Uint64() | 1}
+	m := &Local{seed: maphash.MakeSeed()}
 	for i := range m.shards {
 		for j := range m.shards[i].halves {
 			m.shards[i].halves[j] = table{max: maxKeys / shards / 2, accounts: map[Key]*account{}}
@@ -136,16 +133,14 @@ func (m *Local) lock(k Key) *shard {
 	return s
 }
 
-// hash spreads keys over the shards. For addresses it is a multiplication with a
-// factor that nobody knows (multiply-shift hashing): the map hashes all of the
-// key once more, and that is what costs.
+// hash spreads keys over the shards. It leaves the class out: the map hashes the
+// whole key once more, and hashing is most of what a connection costs here.
 func (m *Local) hash(k Key) uint64 {
 	if k.Origin != "" {
 		return maphash.String(m.seed, k.Origin)
 	}
-	a := k.Net.Addr().As16()
-	host := bits.RotateLeft64(binary.BigEndian.Uint64(a[8:]), 32)
-	return (binary.BigEndian.Uint64(a[:8]) ^ host) * m.factor >> 32
+	addr := k.Net.Addr().As16()
+	return maphash.Bytes(m.seed, addr[:])
 }
 
 // A shard has the keys of one lock.
