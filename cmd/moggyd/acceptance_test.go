@@ -256,7 +256,7 @@ func labProfile(s setup) map[string]any {
 		"grey_window":   25,
 		"cmd_timeout":   10,
 		"dnsbl_timeout": 2,
-		"conn_limit":    300, // a peer has no limit of its own: the slots are the limit
+		"conn_limit":    10, // open at once, of class stranger
 		"trusted":       trusted,
 		"trusted6":      trusted6,
 		"ports":         map[string]string{"smtp6": "[2001:db8::1]:2525", "metrics": "127.0.0.1:9925"},

@@ -27,7 +27,7 @@ var onlyImporter = map[string][]string{
 
 // pure packages decide: they must not reach the network, not even by way of
 // what they import.
-var pure = []string{"moggy/verdict", "moggy/dnsbl", "moggy/greylist", "moggy/whitelist", "moggy/proxy/dialogue"}
+var pure = []string{"moggy/verdict", "moggy/whitelist/budget", "moggy/whitelist/hints", "moggy/whitelist/foreign", "moggy/dnsbl", "moggy/greylist", "moggy/whitelist", "moggy/proxy/dialogue"}
 
 // leaves import nothing of ours.
 var leaves = []string{"moggy/greylist", "moggy/dnsbl", "moggy/dnsbl/resolver", "moggy/whitelist", "moggy/proxy/dialogue", "moggy/proxy/tarpit", "moggy/proxy/relay"}
