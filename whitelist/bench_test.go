@@ -76,6 +76,26 @@ func BenchmarkClassify1M(b *testing.B) {
 	}
 }
 
+// BenchmarkClassifyEverySource asks when beside the million that passed there
+// are 200 entries of every other source.
+func BenchmarkClassifyEverySource(b *testing.B) {
+	l := millionList()
+	var addrs []netip.Addr
+	for e := range randomEntries(50_000) {
+		addrs = append(addrs, e.Net.Addr())
+		e.Source = sources[len(addrs)%len(sources)]
+		if len(addrs) < 200*len(sources) && e.Source != Passed {
+			l = l.With(e)
+		}
+	}
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		l.Classify(addrs[i%len(addrs)], Mail, epoch)
+		i++
+	}
+}
+
 func BenchmarkWith1M(b *testing.B) {
 	l := millionList()
 	r := rand.New(rand.NewPCG(5, 6))

@@ -33,7 +33,8 @@ func (l *List) Evidence(addr netip.Addr, at Service, now time.Time) []Finding {
 		f := Finding{Source: sources[rank], State: None}
 		r := inForce(t, addr, now.Unix())
 		if r != nil {
-			f.Entry = r.of(addr, rank)
+			f.Entry.Net, _ = addr.Prefix(int(r.bits))
+			r.fill(&f.Entry, f.Source)
 		}
 		switch {
 		case !f.Source.Counts(at):

@@ -57,37 +57,37 @@ func NewList(entries iter.Seq[Entry]) *List {
 
 // Classify says what addr is to us at a service at the time now, and notes that
 // it was asked for. It takes no lock and allocates nothing.
-func (l *List) Classify(addr netip.Addr, at Service, now time.Time) Standing {
+func (l *List) Classify(addr netip.Addr, at Service, now time.Time) (s Standing) {
 	addr = CanonicalAddr(addr)
 	rank, r := l.find(addr, at, now.Unix())
 	if r != nil {
 		r.touch(now.Unix())
 	}
-	return standing(addr, at, rank, r)
+	s.fill(addr, at, rank, r)
+	return s
 }
 
 // Look is Classify without leaving a trace.
-func (l *List) Look(addr netip.Addr, at Service, now time.Time) Standing {
+func (l *List) Look(addr netip.Addr, at Service, now time.Time) (s Standing) {
 	addr = CanonicalAddr(addr)
 	rank, r := l.find(addr, at, now.Unix())
-	return standing(addr, at, rank, r)
+	s.fill(addr, at, rank, r)
+	return s
 }
 
-func standing(addr netip.Addr, at Service, rank int, r *row) Standing {
+// fill says what a row found for addr among those of a source means. A Standing
+// has 208 bytes: copying it costs as much as the rest, so it is filled in place.
+func (s *Standing) fill(addr netip.Addr, at Service, rank int, r *row) {
 	if r == nil {
-		return Standing{Class: at.nobody(), Evidence: Nothing}
+		s.Class, s.Evidence = at.nobody(), Nothing
+		return
 	}
-	class := r.class
-	if class == Stranger {
-		class = at.nobody() // as a gateway that hides others: nothing is known of who comes
+	s.Class, s.Deny, s.Evidence = r.class, r.deny, sources[rank]
+	if s.Class == Stranger {
+		s.Class = at.nobody() // as a gateway that hides others: nothing is known of who comes
 	}
-	return Standing{Class: class, Deny: r.deny, Evidence: sources[rank], Entry: r.of(addr, rank)}
-}
-
-// of is the entry of a row that was found for addr among those of a source.
-func (r *row) of(addr netip.Addr, rank int) Entry {
-	net, _ := addr.Prefix(int(r.bits))
-	return r.entry(net, sources[rank])
+	s.Entry.Net, _ = addr.Prefix(int(r.bits))
+	r.fill(&s.Entry, sources[rank])
 }
 
 // find returns the row that decides and the rank of its source, nil if there is
@@ -105,9 +105,14 @@ func (l *List) find(addr netip.Addr, at Service, now int64) (rank int, r *row) {
 // inForce is the row of the longest prefix that holds addr and has not expired.
 func inForce(t *table, addr netip.Addr, now int64) *row {
 	r, ok := t.Lookup(addr)
-	if !ok || r.inForce(now) {
-		return r
+	if ok && !r.inForce(now) {
+		return further(t, addr, now)
 	}
+	return r
+}
+
+// further is for the rare case that the longest prefix has expired.
+func further(t *table, addr netip.Addr, now int64) *row {
 	for _, r := range t.Supernets(netip.PrefixFrom(addr, addr.BitLen())) {
 		if r.inForce(now) {
 			return r

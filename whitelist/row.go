@@ -31,10 +31,17 @@ func newRow(e Entry) *row {
 	return r
 }
 
-func (r *row) entry(net netip.Prefix, source Source) Entry {
-	return Entry{Net: net, Deny: r.deny, Class: r.class, Source: source, Note: r.note,
-		Added: at(int64(r.added)), Expires: at(r.expires), Used: at(int64(r.used.Load())),
-		Renew: time.Duration(r.renew) * time.Second}
+func (r *row) entry(net netip.Prefix, source Source) (e Entry) {
+	e.Net = net
+	r.fill(&e, source)
+	return e
+}
+
+// fill fills in an entry but for its network.
+func (r *row) fill(e *Entry, source Source) {
+	e.Deny, e.Class, e.Source, e.Note = r.deny, r.class, source, r.note
+	e.Added, e.Expires, e.Used = at(int64(r.added)), at(r.expires), at(int64(r.used.Load()))
+	e.Renew = time.Duration(r.renew) * time.Second
 }
 
 // inForce reports whether the row counts at the second now. Use renews it.
