@@ -37,13 +37,13 @@ var kinds = [...]Kind{
 	{User, true, "logged in within the last 30 days"},
 	{Crawler, true, "a search engine, by its confirmed name"},
 	{Probe, true, "monitoring that the operator named"},
-	{Correspondent, true, "takes the mail of a domain our users wrote to"},
+	{Correspondent, true, "takes the mail of a domain our users wrote to within the last 60 days"},
 	{Peer, true, "passed before, or let in by the operator"},
 	{Pool, true, "an address of an origin that passed before"},
-	{MUA, false, "a mail program nobody has logged in from yet"},
+	{MUA, false, "on a port of mail programs or the web, where nobody has logged in from yet"},
 	{Stranger, false, "nothing is known"},
 	{Listed, false, "named a trap, or stands on a list"},
-	{Guesser, false, "tries passwords"},
+	{Guesser, false, "tried many passwords within minutes, and knew none"},
 }
 
 // Kinds returns the built-in classes, the most trusted first.
