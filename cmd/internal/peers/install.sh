@@ -1,7 +1,8 @@
 #!/bin/sh
 # install.sh: fetches the mail programs, name servers and firewalls that the end-to-end tests run, on Debian, as root.
 #
-# Postfix, swaks, unbound, rbldnsd, nftables, iptables, ipset and fail2ban are installed, and none of them is started.
+# Postfix, swaks, unbound, rbldnsd, nftables, iptables, ipset, fail2ban and Redis are installed, and none of them is
+# started.
 # Debian's OpenSMTPD and Exim cannot be installed beside Postfix, and Dovecot need not be: they and the libraries they
 # miss are unpacked below $MOGGY_PEERS_CACHE (default: moggy-peers in the user's cache directory). Nothing that is
 # installed is removed or upgraded. Run it as often as you like.
@@ -23,7 +24,7 @@ leave() {
 
 install_programs() {
 	missing=
-	for package in postfix swaks libnet-ssleay-perl unbound rbldnsd nftables iptables ipset fail2ban; do
+	for package in postfix swaks libnet-ssleay-perl unbound rbldnsd nftables iptables ipset fail2ban redis-server; do
 		dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"
 	done
 	[ -n "$missing" ] || return 0
@@ -41,6 +42,9 @@ install_programs() {
 	# Nor may it start with the machine, where it would write firewall rules.
 	case $missing in
 	*fail2ban*) [ ! -e /run/systemd/system ] && [ ! -e /etc/systemd/system ] || quietly systemctl disable fail2ban ;;
+	esac
+	case $missing in
+	*redis*) [ ! -e /run/systemd/system ] && [ ! -e /etc/systemd/system ] || quietly systemctl disable redis-server ;;
 	esac
 }
 
@@ -84,7 +88,7 @@ mkdir -p "$cache"
 quietly apt-get update
 install_programs
 echo "postfix: $(postconf -dh mail_version)"
-for package in unbound rbldnsd nftables iptables ipset fail2ban; do
+for package in unbound rbldnsd nftables iptables ipset fail2ban redis-server; do
 	echo "$package: $(dpkg-query -W -f '${Version}' "$package")"
 done
 unpack opensmtpd opensmtpd

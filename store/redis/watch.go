@@ -1,0 +1,244 @@
+package redis
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"moggy/greylist"
+	"moggy/whitelist"
+)
+
+// A Follower holds what Redis has of entries and traps, for decisions from
+// memory, and is kept in step by [Store.Watch]. Its methods are called one at a
+// time.
+type Follower interface {
+	// Apply takes in what changed, here or elsewhere, in its order. It may be told
+	// of a change twice, and of one that it made itself.
+	Apply([]Change)
+
+	// Reload reads Entries and Traps again, because changes may have been missed.
+	Reload(ctx context.Context) error
+
+	// Restore calls [Store.Restore] with what is in force: Redis has lost what it
+	// had. It was emptied, or an older copy of it took over.
+	Restore(ctx context.Context) error
+}
+
+// A Change is what became of one entry, or of one trap.
+type Change struct {
+	Key   whitelist.EntryKey // of an entry; zero: this is about a trap
+	Entry whitelist.Entry    // as it is now; zero: it was taken away
+
+	Address string        // of a trap
+	Trap    greylist.Trap // as it is now; zero: it was taken away
+}
+
+// How Watch looks for changes. A look costs Redis some 10 µs.
+const (
+	watchEvery = 250 * time.Millisecond
+	watchPause = time.Second // after an error
+	watchMost  = 100         // messages of one look
+)
+
+// Watch keeps a follower in step with Redis until ctx ends: what changes on any
+// node is applied within half a second. Where the log has gone on without this
+// node, because Redis was away for it or a change came between two connections,
+// it finds its place again, and everything since; where the log no longer goes
+// back that far, it has the follower reload. There is nothing that could be
+// missed and not be noticed at the next look.
+//
+// What was learned here and is not written yet is not undone by what Redis still
+// has.
+func (s *Store) Watch(ctx context.Context, f Follower) {
+	w := watcher{s: s, f: f}
+	if read := s.read.Load(); read != nil {
+		w.place = *read
+	}
+	for wait := time.Duration(0); sleep(ctx, wait); {
+		switch more, err := w.look(ctx); {
+		case err != nil:
+			wait = watchPause
+			s.o.Log.Debug("cannot follow what other nodes change", "error", s.explain(err))
+		case more:
+			wait = 0
+		default:
+			wait = watchEvery
+		}
+	}
+}
+
+type watcher struct {
+	s     *Store
+	f     Follower
+	place string // of the last message that was taken in; "": all is to be read
+}
+
+// place is where the log stands.
+func (s *Store) place(ctx context.Context) (string, error) {
+	l, err := s.follow(ctx, "")
+	if err != nil {
+		return "", err
+	}
+	return l.messages[0].id, nil
+}
+
+// noteRead remembers where the log stood before entries or traps were first read
+// whole.
+func (s *Store) noteRead(place string) { s.read.CompareAndSwap(nil, &place) }
+
+// look takes in what is new; more says that there may be more.
+func (w *watcher) look(ctx context.Context) (more bool, err error) {
+	if w.place == "" {
+		return true, w.reload(ctx)
+	}
+	l, err := w.s.follow(ctx, w.place)
+	switch {
+	case err != nil:
+		return false, err
+	case l.gone && l.lost(w.place):
+		return true, w.restore(ctx)
+	case l.gone:
+		w.place = ""
+		return true, nil
+	}
+	w.apply(l.messages)
+	return len(l.messages) >= watchMost, nil
+}
+
+func (w *watcher) reload(ctx context.Context) error {
+	place, err := w.s.place(ctx)
+	if err != nil {
+		return err
+	}
+	if err := w.f.Reload(ctx); err != nil {
+		return err
+	}
+	w.place = place
+	return nil
+}
+
+func (w *watcher) restore(ctx context.Context) error {
+	w.s.o.Log.Error("Redis has lost what it had: giving it what this node knows", "redis", w.s.at.String())
+	w.s.memory.restore()
+	w.s.arm()
+	if err := w.f.Restore(ctx); err != nil {
+		return err
+	}
+	w.place = ""
+	return nil
+}
+
+// apply takes in messages, of which the first is the last of before.
+func (w *watcher) apply(messages []message) {
+	var all []Change
+	for _, m := range messages[1:] {
+		for i := 0; i+1 < len(m.fields); i += 2 {
+			if c, ok := w.change(m.fields[i], m.fields[i+1]); ok {
+				all = append(all, c)
+			}
+		}
+	}
+	if len(all) > 0 {
+		w.f.Apply(all)
+	}
+	w.place = messages[len(messages)-1].id
+}
+
+// change is what one row of a message says; false if that is nothing for the
+// follower.
+func (w *watcher) change(name, row string) (c Change, ok bool) {
+	switch {
+	case name == nameForgotten:
+		w.s.memory.clear()
+		return c, false
+	case name == nameBorn:
+		return c, false
+	case strings.HasPrefix(name, nameTrap):
+		c, ok = trapChange(name[1:], row)
+	case strings.HasPrefix(name, nameEntry):
+		c, ok = entryChange(name[1:], row)
+	}
+	if !ok {
+		w.s.damaged.Add(1)
+	}
+	return c, ok && !w.s.queue.knowsBetter(c.Key)
+}
+
+func entryChange(field, row string) (c Change, ok bool) {
+	if c.Key, ok = entryKeyOf(field); !ok || row == "" {
+		return c, ok
+	}
+	c.Entry, ok = decodeEntry(field, row)
+	return c, ok
+}
+
+func trapChange(address, row string) (c Change, ok bool) {
+	if c.Address = address; row == "" {
+		return c, true
+	}
+	c.Trap, ok = decodeTrap(address, row)
+	return c, ok
+}
+
+// A message is one of the log: names and rows in turn.
+type message struct {
+	id     string
+	fields []string
+}
+
+// A log is what was found from a place on: the message there and those behind it,
+// or, when that one is gone, the first that is left.
+type log struct {
+	gone     bool
+	messages []message
+}
+
+// lost reports whether Redis no longer has what it had when the log stood at
+// place. Else the log was cut, because it grew.
+func (l *log) lost(place string) bool {
+	if len(l.messages) == 0 || len(l.messages[0].fields) == 0 {
+		return true
+	}
+	first := l.messages[0]
+	return first.fields[0] == nameBorn || !earlier(place, first.id)
+}
+
+// earlier compares the places of two messages: milliseconds, a dash, and a number.
+func earlier(a, b string) bool {
+	ams, an := split(a)
+	bms, bn := split(b)
+	return ams < bms || ams == bms && an < bn
+}
+
+func split(id string) (ms, n uint64) {
+	left, right, _ := strings.Cut(id, "-")
+	ms, _ = strconv.ParseUint(left, 10, 64)
+	n, _ = strconv.ParseUint(right, 10, 64)
+	return ms, n
+}
+
+// follow reads the log from a place on.
+func (s *Store) follow(ctx context.Context, place string) (l log, err error) {
+	a := answer{}
+	if a.values, err = s.call(ctx, s.scripts.follow, []string{s.key("log")}, place, watchMost); err != nil {
+		return l, err
+	}
+	l.gone = a.text() == "gone"
+	messages := answer{values: a.list()}
+	for len(messages.values) > 0 {
+		parts := answer{values: messages.list()}
+		m := message{id: parts.text()}
+		fields := answer{values: parts.list()}
+		for len(fields.values) > 0 {
+			m.fields = append(m.fields, fields.text())
+		}
+		l.messages = append(l.messages, m)
+		a.bad = a.bad || messages.bad || parts.bad || fields.bad
+	}
+	if !l.gone && len(l.messages) == 0 {
+		return l, errMixed
+	}
+	return l, a.err()
+}
