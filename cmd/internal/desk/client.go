@@ -118,6 +118,31 @@ func (c *Client) Pardon(ctx context.Context, q Plea) (Pardoned, error) {
 	return ask[Plea, Pardoned](ctx, c, pardon, q)
 }
 
+// Stuck implements Desk.
+func (c *Client) Stuck(ctx context.Context, q StuckFilter) (StuckList, error) {
+	return ask[StuckFilter, StuckList](ctx, c, stuck, q)
+}
+
+// Evidence implements Desk.
+func (c *Client) Evidence(ctx context.Context, q EvidenceFilter) (Evidence, error) {
+	return ask[EvidenceFilter, Evidence](ctx, c, evidence, q)
+}
+
+// Blocked implements Desk.
+func (c *Client) Blocked(ctx context.Context, q BlockFilter) (Sight, error) {
+	return ask[BlockFilter, Sight](ctx, c, blocked, q)
+}
+
+// Good implements Desk.
+func (c *Client) Good(ctx context.Context, q GoodFilter) (GoodList, error) {
+	return ask[GoodFilter, GoodList](ctx, c, good, q)
+}
+
+// Top implements Desk.
+func (c *Client) Top(ctx context.Context, q TopFilter) (TopList, error) {
+	return ask[TopFilter, TopList](ctx, c, top, q)
+}
+
 // Try implements Desk.
 func (c *Client) Try(ctx context.Context, q Question) (Trial, error) {
 	return ask[Question, Trial](ctx, c, try, q)

@@ -44,6 +44,21 @@ type Desk interface {
 	// sender pass.
 	Pardon(context.Context, Plea) (Pardoned, error)
 
+	// Stuck lists mail that comes back and does not pass.
+	Stuck(context.Context, StuckFilter) (StuckList, error)
+
+	// Evidence says what is held of an address at each service, and how its
+	// budget stands.
+	Evidence(context.Context, EvidenceFilter) (Evidence, error)
+	// Blocked looks for what keeps an address out elsewhere on this machine, and
+	// for known-good addresses that are kept out. Where nobody looks the Sight
+	// has no Time.
+	Blocked(context.Context, BlockFilter) (Sight, error)
+	// Good lists the networks that are known to be good.
+	Good(context.Context, GoodFilter) (GoodList, error)
+	// Top lists who uses the most of a budget. Without a daemon it is a Fault.
+	Top(context.Context, TopFilter) (TopList, error)
+
 	// Try says what would become of a peer now, and changes nothing but the
 	// figures of the DNS lists, which it asks.
 	Try(context.Context, Question) (Trial, error)

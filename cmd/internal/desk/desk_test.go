@@ -30,10 +30,12 @@ type house struct {
 type fakeDaemon struct {
 	guests []proxy.Guest
 	ready  map[string]error
+	alarms []proxy.Alarm
 }
 
 func (d *fakeDaemon) Guests() []proxy.Guest   { return d.guests }
 func (d *fakeDaemon) Ready() map[string]error { return d.ready }
+func (d *fakeDaemon) Alarms() []proxy.Alarm   { return d.alarms }
 
 func newHouse(t testing.TB) house {
 	t.Helper()

@@ -114,11 +114,9 @@ func list[S ~string](words []S) string {
 // change is what is around a network now.
 func (l *Local) change(net netip.Prefix) EntryChange {
 	c := EntryChange{Before: l.look(net), Open: len(l.guests(net))}
-	for e := range l.Judge.Book.List().All() {
+	for e := range l.given() {
 		said := e.Source == whitelist.Operator
 		switch {
-		case !said && e.Source != whitelist.Local:
-			return c // the learned come last
 		case !l.inForce(e) || !e.Net.Overlaps(net):
 		case said && e.Net == net:
 			c.Replaced = &e
@@ -137,7 +135,7 @@ func (l *Local) inForce(e whitelist.Entry) bool {
 }
 
 // RemoveEntry implements Desk. Where no person allowed the address, and it is
-// let in because it passed before, that is forgotten.
+// let in because of something that was learned, that is forgotten.
 func (l *Local) RemoveEntry(ctx context.Context, q EntryKey) (EntryChange, error) {
 	net := whitelist.Canonical(q.Net)
 	c := l.change(net)
@@ -147,14 +145,21 @@ func (l *Local) RemoveEntry(ctx context.Context, q EntryKey) (EntryChange, error
 		if _, _, err := l.Judge.Book.Remove(ctx, net); err != nil {
 			return EntryChange{}, err
 		}
-	case !ok && !q.Deny && net.IsSingleIP() && c.Before.Evidence == whitelist.Passed:
+	case !ok && !q.Deny && c.learnedGood(net):
 		e = *c.Before.Entry
-		l.Judge.Book.Forget(e.Net)
+		l.Judge.Book.Forget(e.Net, e.Source)
 	default:
 		return EntryChange{}, sayNo("%s", l.notThere(q.Deny, net, c))
 	}
 	c.Entry, c.Replaced, c.Now = e, nil, l.look(net)
 	return c, nil
+}
+
+// learnedGood reports whether net is one peer that is let in because of what was
+// learned of it.
+func (c *EntryChange) learnedGood(net netip.Prefix) bool {
+	at := c.Before
+	return at.Known && at.Evidence.Learned() && (net.IsSingleIP() || net == at.Entry.Net)
 }
 
 // notThere says why there is nothing to remove, and what to type instead.
@@ -172,14 +177,22 @@ func (l *Local) notThere(deny bool, net netip.Prefix, c EntryChange) string {
 		return fmt.Sprintf("%s; type: moggy %s ls", text, list)
 	case at.Source == whitelist.Local:
 		return fmt.Sprintf("%s; it is inside %s of local_networks in moggy.toml", text, Text(at.Net))
-	case at.Source == whitelist.Trapped:
-		return fmt.Sprintf("%s; it is listed because it %s; type: moggy pardon %s", text, at.Note, Text(net))
-	case at.Source == whitelist.Passed:
-		return fmt.Sprintf("%s; it passed before; type: moggy allow rm %s", text, Text(at.Net))
+	case against(*at):
+		return fmt.Sprintf("%s; it is %s because it %s; type: moggy pardon %s", text, at.Class, Did(*at), Text(net))
+	case at.Source.Learned():
+		return fmt.Sprintf("%s; it is let in by what was learned of it (%s); type: moggy allow rm %s", text, at.Source, Text(at.Net))
 	case at.Deny != deny:
 		return fmt.Sprintf("%s; it is inside %s %s", text, other, Text(at.Net))
 	}
 	return fmt.Sprintf("%s; it is inside %s; type: moggy %s rm %s", text, Text(at.Net), list, Text(at.Net))
+}
+
+// Did is what a learned entry holds against somebody: "named the trap …".
+func Did(e whitelist.Entry) string {
+	if e.Source == whitelist.Guessing {
+		return "tried " + e.Note
+	}
+	return e.Note
 }
 
 // Text writes a network as people do: one address without its length.

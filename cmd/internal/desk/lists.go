@@ -11,12 +11,12 @@ import (
 // EntryFilter says which entries are wanted.
 type EntryFilter struct {
 	Deny    bool         `json:"deny,omitempty"`    // what is denied, else what is let in
-	Learned bool         `json:"learned,omitempty"` // also what moggy learned by itself: who passed, who named a trap
+	Learned bool         `json:"learned,omitempty"` // also what moggy learned by itself: who logged in, who passed, who named a trap …
 	Net     netip.Prefix `json:"net,omitzero"`      // only what overlaps it
 	Limit   int          `json:"limit,omitempty"`   // 0: MaxRows
 }
 
-// EntryList is some entries, persons' first, then by network.
+// EntryList is some entries, those of the strongest source first, then by network.
 type EntryList struct {
 	Entries []whitelist.Entry `json:"entries"`
 	Total   int               `json:"total"` // without the limit
@@ -25,10 +25,11 @@ type EntryList struct {
 // Entries implements Desk.
 func (l *Local) Entries(_ context.Context, q EntryFilter) (EntryList, error) {
 	out := EntryList{Entries: []whitelist.Entry{}}
-	for e := range l.Judge.Book.List().All() {
-		if !q.Learned && learned(e) {
-			break // they come last
-		}
+	entries := l.Judge.Book.List().All()
+	if !q.Learned {
+		entries = l.given()
+	}
+	for e := range entries {
 		if !q.wants(e) {
 			continue
 		}
@@ -40,11 +41,28 @@ func (l *Local) Entries(_ context.Context, q EntryFilter) (EntryList, error) {
 }
 
 func (q *EntryFilter) wants(e whitelist.Entry) bool {
-	return (e.Deny || e.Source == whitelist.Trapped) == q.Deny && (q.Deny || e.Class.Known()) &&
+	return (e.Deny || against(e)) == q.Deny && (q.Deny || e.Class.Known()) &&
 		(!q.Net.IsValid() || q.Net.Overlaps(e.Net))
 }
 
-func learned(e whitelist.Entry) bool { return !e.Source.Said() && e.Source != whitelist.Local }
+// against reports whether an entry was learned of somebody's misdeeds.
+func against(e whitelist.Entry) bool {
+	return e.Source == whitelist.Trapped || e.Source == whitelist.Guessing
+}
+
+// given yields the entries that nobody learned: persons' and local networks.
+func (l *Local) given() iter.Seq[whitelist.Entry] {
+	return func(yield func(whitelist.Entry) bool) {
+		for e := range l.Judge.Book.List().All() {
+			switch {
+			case e.Source == whitelist.Session:
+				continue // they stand between the two
+			case e.Source.Learned() || !yield(e):
+				return
+			}
+		}
+	}
+}
 
 // Shown is what is known of a network.
 type Shown struct {
@@ -65,7 +83,7 @@ func (l *Local) Show(_ context.Context, q Where) (Shown, error) {
 	for e := range l.about(net) {
 		if e.Net.Overlaps(net) && l.inForce(e) && len(out.Entries) < MaxRows {
 			out.Entries = append(out.Entries, e)
-			out.Whole = out.Whole && (covers(e.Net, net) || !e.Deny && e.Class.Known())
+			out.Whole = out.Whole && (covers(e.Net, net) || l.look(e.Net).Known)
 		}
 	}
 	return out, nil
@@ -84,16 +102,15 @@ func (l *Local) about(net netip.Prefix) iter.Seq[whitelist.Entry] {
 		return all.All()
 	}
 	return func(yield func(whitelist.Entry) bool) {
-		for e := range all.All() {
-			if learned(e) {
-				break
-			}
+		for e := range l.given() {
 			if !yield(e) {
 				return
 			}
 		}
-		if e, ok := all.Get(peer, whitelist.Passed); ok {
-			yield(e)
+		for _, f := range all.Evidence(net.Addr(), whitelist.Anywhere, l.now()) {
+			if f.Source.Learned() && f.Entry.Net.IsValid() && !yield(f.Entry) {
+				return
+			}
 		}
 	}
 }

@@ -1,12 +1,14 @@
 package desk
 
 import (
+	"context"
 	"net/netip"
 	"sync"
 	"time"
 
 	"moggy/proxy"
 	"moggy/whitelist"
+	"moggy/whitelist/foreign"
 )
 
 // A Daemon is the running proxy, as far as an operator asks for it.
@@ -14,6 +16,14 @@ import (
 type Daemon interface {
 	Guests() []proxy.Guest
 	Ready() map[string]error // what keeps a listener from working, by its name
+	Alarms() []proxy.Alarm   // that stand
+}
+
+// A Watch looks for what blocks addresses outside moggy. *foreign.Watch is one.
+type Watch interface {
+	Look(context.Context) foreign.Report
+	About(context.Context, netip.Addr) ([]foreign.Block, foreign.Report)
+	Last() foreign.Report
 }
 
 // Options are what a Local is made of.
@@ -22,6 +32,8 @@ type Options struct {
 	Settings func() Settings // those in force
 	Daemon   Daemon          // nil: the daemon is down
 	Figures  func() Figures  // nil: none
+	Foreign  Watch           // nil: nobody looks
+	Health   func() Health   // nil: nothing is known of it
 }
 
 // Local is the Desk over the things themselves. Its methods may be called from

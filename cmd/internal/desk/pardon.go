@@ -17,7 +17,7 @@ type Plea struct {
 
 // Pardoned is what a pardon did.
 type Pardoned struct {
-	Forgot  []whitelist.Entry `json:"forgot"`        // listings
+	Forgot  []whitelist.Entry `json:"forgot"`        // traps that were named, passwords that were guessed
 	Passes  []greylist.Origin `json:"passes"`        // origins whose next try passes
 	Waiting int               `json:"waiting"`       // triplets that waited for that
 	Now     *Standing         `json:"now,omitempty"` // of the first address, for a network
@@ -34,17 +34,11 @@ func (l *Local) Pardon(ctx context.Context, q Plea) (Pardoned, error) {
 	return Pardoned{}, wrongUse("nobody named to pardon; give an address or a sender's mail address")
 }
 
-// pardonNet forgets listings. What else was learned of the network stays.
+// pardonNet forgets what speaks against a network. What else was learned of it
+// stays.
 func (l *Local) pardonNet(net netip.Prefix) Pardoned {
 	out := Pardoned{Forgot: []whitelist.Entry{}, Passes: []greylist.Origin{}}
-	for e := range l.about(net) {
-		if e.Source == whitelist.Trapped && e.Net.Overlaps(net) {
-			out.Forgot = append(out.Forgot, e)
-		}
-	}
-	for _, e := range out.Forgot {
-		l.Judge.Book.Forget(e.Net)
-	}
+	out.Forgot = append(out.Forgot, l.Judge.Book.Forget(net, whitelist.Trapped, whitelist.Guessing)...)
 	now := l.look(net)
 	out.Now = &now
 	return out

@@ -66,6 +66,11 @@ func handler(d Desk) http.Handler {
 	answer(mux, grey, d.Grey)
 	answer(mux, forget, d.Forget)
 	answer(mux, pardon, d.Pardon)
+	answer(mux, stuck, d.Stuck)
+	answer(mux, evidence, d.Evidence)
+	answer(mux, blocked, d.Blocked)
+	answer(mux, good, d.Good)
+	answer(mux, top, d.Top)
 	answer(mux, try, d.Try)
 	answer(mux, dnsLists, d.Lists)
 	answer(mux, who, d.Who)
@@ -87,6 +92,11 @@ const (
 	grey        path = "/grey"
 	forget      path = "/forget"
 	pardon      path = "/pardon"
+	stuck       path = "/stuck"
+	evidence    path = "/evidence"
+	blocked     path = "/blocked"
+	good        path = "/good"
+	top         path = "/top"
 	try         path = "/try"
 	dnsLists    path = "/dns-lists"
 	who         path = "/who"

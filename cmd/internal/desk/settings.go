@@ -23,7 +23,19 @@ type Settings struct {
 	Classes   []whitelist.Class // that it adds to the built-in ones
 	Listeners []Listener
 	Threshold int // from which sum of weights of DNS lists a peer is listed
+	Hints     HintSources
+	GoodSets  []string // nftables tables in which the sets of the good are kept in step
 }
+
+// HintSources are where it is learned who logged in.
+type HintSources struct {
+	Dovecot string   `json:"dovecot,omitempty"` // where Dovecot reports to; "": nowhere
+	Logs    []string `json:"logs,omitempty"`    // that are followed
+	SSH     bool     `json:"ssh,omitempty"`     // sessions of the operator
+}
+
+// Logins reports whether any of them tells of logins.
+func (h HintSources) Logins() bool { return h.Dovecot != "" || len(h.Logs) > 0 }
 
 // A Listener is an address that is accepted on, and where it leads.
 type Listener struct {
@@ -39,7 +51,8 @@ type Listener struct {
 // SettingsOf takes the settings out of a configuration.
 func SettingsOf(c *config.Config) Settings {
 	s := Settings{Policy: PolicyOf(c), StateDir: c.StateDir, Store: storeName(c.Store.URL), Traps: c.Trap.Addresses,
-		Threshold: c.DNSBL.Threshold}
+		Threshold: c.DNSBL.Threshold, GoodSets: c.Good.NFT,
+		Hints: HintSources{Dovecot: c.Hints.Dovecot, Logs: c.Hints.Logs, SSH: c.Hints.SSH}}
 	for name := range c.Classes {
 		s.Classes = append(s.Classes, whitelist.Class(name))
 	}

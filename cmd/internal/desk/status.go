@@ -78,7 +78,12 @@ type Status struct {
 	Listeners []ListenerStatus    `json:"listeners"`
 	Open      map[string]int      `json:"open"` // connections by state
 	Lists     Counts              `json:"lists"`
+	Alarms    []proxy.Alarm       `json:"alarms"`              // that stand
 	DNSLists  map[dnsbl.State]int `json:"dns_lists,omitempty"` // how many are in which state; nil: there are none, or nobody watches them
+	Foreign   *Sight              `json:"foreign,omitempty"`   // when it was last looked at; nil: nobody looks
+	Hints     HintSources         `json:"hints"`
+	GoodSets  []string            `json:"good_sets,omitempty"` // tables whose sets are kept in step
+	Health    Health              `json:"health"`
 	Figures   Figures             `json:"figures"`
 	Journal   JournalStatus       `json:"journal"`
 }
@@ -91,12 +96,17 @@ type ListenerStatus struct {
 
 // Counts are how much is on the lists.
 type Counts struct {
-	Allow  int `json:"allow"`  // by persons
-	Deny   int `json:"deny"`   // by persons
-	Local  int `json:"local"`  // networks
-	Passed int `json:"passed"` // learned
-	Listed int `json:"listed"` // learned
-	Traps  int `json:"traps"`
+	Allow    int `json:"allow"`    // by persons
+	Deny     int `json:"deny"`     // by persons
+	Local    int `json:"local"`    // networks
+	Sessions int `json:"sessions"` // learned: the operator's own
+	Logins   int `json:"logins"`   // learned: somebody logged in
+	Crawlers int `json:"crawlers"` // learned: by name
+	Passed   int `json:"passed"`   // learned: came back
+	Wrote    int `json:"wrote"`    // learned: our users wrote there
+	Listed   int `json:"listed"`   // learned: named a trap
+	Guessing int `json:"guessing"` // learned: tried many passwords
+	Traps    int `json:"traps"`
 }
 
 // JournalStatus is what the journal holds.
@@ -111,7 +121,8 @@ func (l *Local) Status(context.Context, StatusFilter) (Status, error) {
 	set := l.Settings()
 	s := Status{Daemon: l.Daemon != nil, Hostname: set.Policy.Hostname, Mode: "enforce", StateDir: set.StateDir,
 		Store: set.Store, Open: make(map[string]int), Lists: l.counts(), Figures: l.figures(),
-		Journal: journalStatus(JournalDir(set.StateDir)), Listeners: []ListenerStatus{}}
+		Journal: journalStatus(JournalDir(set.StateDir)), Listeners: []ListenerStatus{}, Alarms: []proxy.Alarm{},
+		Hints: set.Hints, GoodSets: set.GoodSets, Health: l.health()}
 	if set.Policy.Observe {
 		s.Mode = "observe"
 	}
@@ -122,6 +133,7 @@ func (l *Local) Status(context.Context, StatusFilter) (Status, error) {
 	if s.Daemon {
 		s.running(l.Daemon)
 		s.DNSLists = l.listStates()
+		s.Foreign = l.lastSight()
 	}
 	return s, nil
 }
@@ -131,6 +143,7 @@ func (s *Status) running(d Daemon) {
 	for _, g := range d.Guests() {
 		s.Open[g.State]++
 	}
+	s.Alarms = append(s.Alarms, d.Alarms()...)
 	faults := d.Ready()
 	for i := range s.Listeners {
 		if err := faults[s.Listeners[i].Name]; err != nil {
@@ -142,6 +155,6 @@ func (s *Status) running(d Daemon) {
 
 func (l *Local) counts() Counts {
 	n := l.Judge.Book.List().Counts()
-	return Counts{Allow: n.Allowed, Deny: n.Denied, Local: n.Local, Passed: n.Passed, Listed: n.Trapped,
-		Traps: len(l.Judge.Traps.All())}
+	return Counts{Allow: n.Allowed, Deny: n.Denied, Local: n.Local, Sessions: n.Sessions, Logins: n.Logins, Crawlers: n.Crawlers,
+		Passed: n.Passed, Wrote: n.Wrote, Listed: n.Trapped, Guessing: n.Guessing, Traps: len(l.Judge.Traps.All())}
 }

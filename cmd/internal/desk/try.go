@@ -3,7 +3,9 @@ package desk
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"moggy/dnsbl"
@@ -31,15 +33,29 @@ type Mail struct {
 
 // A Trial is what would become of a peer.
 type Trial struct {
-	Addr      netip.Addr   `json:"addr"`
-	Listener  string       `json:"listener"`
-	Standing  Standing     `json:"standing"`
+	Addr     netip.Addr `json:"addr"`
+	Listener string     `json:"listener"`
+	Standing Standing   `json:"standing"`
+
+	Service  whitelist.Service   `json:"service"`
+	Findings []whitelist.Finding `json:"findings"`          // the evidence, the strongest first
+	Budget   budget.Usage        `json:"budget"`            // with this connection
+	Wait     float64             `json:"wait,omitempty"`    // seconds in line before the backend gets it
+	Crawler  *CrawlerName        `json:"crawler,omitempty"` // what its name says; nil: that was not asked
+
 	Passes    bool         `json:"passes"`              // the backend gets it now
 	Connect   Decision     `json:"connect"`             // about the connection
 	Recipient *Decision    `json:"recipient,omitempty"` // about the mail
 	Lists     *dnsbl.Score `json:"lists,omitempty"`     // what the DNS lists say; nil: they would not be asked, or there are none
 	Grey      *Grey        `json:"grey,omitempty"`      // what the greylist says; nil: it would not be asked
 	Do        string       `json:"do,omitempty"`        // what to type to change it
+}
+
+// A CrawlerName is the confirmed reverse name of a client of a web server.
+type CrawlerName struct {
+	Name   string `json:"name,omitempty"`   // "": none is confirmed
+	Engine bool   `json:"engine,omitempty"` // it is one of a search engine
+	Unsure bool   `json:"unsure,omitempty"` // DNS did not answer
 }
 
 // A Decision is a verdict as persons see it.
@@ -79,7 +95,14 @@ func (l *Local) Try(ctx context.Context, q Question) (Trial, error) {
 	f := verdict.Facts{Listener: door.Name, Service: door.Service, Peer: netip.AddrPortFrom(whitelist.CanonicalAddr(q.Addr), 0), Helo: q.Helo}
 	v := l.connect(&f, &policy)
 	out := Trial{Addr: f.Peer.Addr(), Listener: door.Name, Standing: standingOf(f.Standing),
+		Service: door.Service, Findings: l.Judge.Book.List().Evidence(f.Peer.Addr(), f.Service, l.now()), Budget: f.Budget,
 		Connect: decisionOf(&f, &v), Passes: passes(&v), Do: remedy(&v, &f)}
+	if v.Effective() == verdict.Wait {
+		out.Wait = v.Wait.Seconds()
+	}
+	if f.Service == whitelist.Web && f.Standing.Evidence == whitelist.Nothing {
+		out.Crawler = l.crawler(ctx, out.Addr)
+	}
 	if v.Action == verdict.Talk { // who is held is not judged by what the lists say
 		if out.Lists, err = l.askLists(ctx, &f); err != nil {
 			return Trial{}, err
@@ -112,12 +135,26 @@ func (l *Local) door(asked string) (Listener, error) {
 func (l *Local) connect(f *verdict.Facts, p *verdict.Policy) verdict.Verdict {
 	f.Stage = verdict.Connect
 	f.Standing = l.Judge.Book.List().Look(f.Peer.Addr(), f.Service, l.now())
-	c := f.Standing.Class
-	f.Budget = l.Judge.Meter.Look(budget.KeyOf(c, f.Peer.Addr()), budget.For(*l.Judge.Limits.Load(), c), l.now())
+	f.Budget = l.budget(f.Standing.Class, f.Peer.Addr())
 	if n := l.figures(); n.Slots > 0 {
 		f.Full = n.Held >= n.Slots
 	}
 	return verdict.Decide(f, p)
+}
+
+// crawler asks who a client of a web server is by its name; nil where nobody would.
+func (l *Local) crawler(ctx context.Context, addr netip.Addr) *CrawlerName {
+	c := l.Judge.Crawlers
+	if c == nil || c.Confirmed == nil || len(c.Names) == 0 {
+		return nil
+	}
+	name, ok, degraded := c.Confirmed(ctx, addr)
+	out := &CrawlerName{Unsure: degraded && !ok}
+	if ok {
+		out.Name = name
+		out.Engine = slices.ContainsFunc(c.Names, func(domain string) bool { return strings.HasSuffix(name, "."+domain) })
+	}
+	return out
 }
 
 // mail adds what would become of a mail.
@@ -190,7 +227,7 @@ func decisionOf(f *verdict.Facts, v *verdict.Verdict) Decision {
 
 func passes(v *verdict.Verdict) bool {
 	a := v.Effective()
-	return a == verdict.Carry || a == verdict.HandOver
+	return a == verdict.Carry || a == verdict.Wait || a == verdict.HandOver
 }
 
 // remedy is what can be typed to change a verdict. A person's entry is named as
@@ -200,6 +237,10 @@ func remedy(v *verdict.Verdict, f *verdict.Facts) string {
 	switch {
 	case s.Evidence == whitelist.Local && s.Class.Known():
 		return "" // only the configuration can
+	case s.Evidence == whitelist.Trapped || s.Evidence == whitelist.Guessing:
+		return "moggy pardon " + f.Peer.Addr().String()
+	case v.Action == verdict.Busy && f.Budget.Over != "" && !s.Deny && !s.Class.Known():
+		return "moggy allow add " + f.Peer.Addr().String() + " --note WHY" // any class that is known has more
 	case s.Deny && !s.Entry.Net.IsSingleIP():
 		return "moggy allow add " + f.Peer.Addr().String() + " --note WHY"
 	case s.Evidence != whitelist.Nothing && (s.Deny || s.Class.Known()):
