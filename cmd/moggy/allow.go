@@ -24,7 +24,7 @@ func (t *tool) allowVerb() *cli.Command {
 			}},
 		{Name: "rm", Usage: "let in no longer", ArgsUsage: "ADDRESS…",
 			Action: func(c *cli.Context) error { return t.remove(c, false) }},
-		{Name: "ls", Usage: "list who is let in", ArgsUsage: "[ADDRESS] [--learned]", Flags: listFlags("those who passed before"),
+		{Name: "ls", Usage: "list who is let in", ArgsUsage: "[ADDRESS] [--learned]", Flags: listFlags("those of whom it was learned: sessions, logins, crawlers, who passed before, whom our users wrote to"),
 			Action: func(c *cli.Context) error { return t.entries(c, false) }},
 		{Name: "show", Usage: "what an address is to moggy, and which entries say so", ArgsUsage: "ADDRESS", Action: t.show},
 	}}
@@ -165,21 +165,24 @@ func (t *tool) tellBefore(c desk.EntryChange) {
 	if e == nil || !c.Entry.Net.IsSingleIP() {
 		return
 	}
-	switch e.Source {
-	case whitelist.Trapped:
-		t.say("  that it %s counts no longer", printable(e.Note))
-	case whitelist.Passed:
-		if c.Entry.Deny {
-			t.say("  that it passed before (%s) counts no longer", printable(e.Note))
-		}
+	switch {
+	case e.Source == whitelist.Trapped || e.Source == whitelist.Guessing:
+		t.say("  that it %s counts no longer", printable(desk.Did(*e)))
+	case e.Source == whitelist.Passed && c.Entry.Deny:
+		t.say("  that it passed before (%s) counts no longer", printable(e.Note))
+	case e.Source.Learned() && c.Entry.Deny:
+		t.say("  that it is known %s (%s) counts no longer", evidenceText[string(e.Source)], printable(e.Note))
 	}
 }
 
 func (t *tool) tellRemoved(c desk.EntryChange) {
-	if c.Entry.Source == whitelist.Passed {
-		t.say("forgot that %s passed before (%s)", desk.Text(c.Entry.Net), printable(c.Entry.Note))
-	} else {
-		t.say("removed %s", t.entryText(c.Entry))
+	switch e := c.Entry; {
+	case e.Source == whitelist.Passed:
+		t.say("forgot that %s passed before (%s)", desk.Text(e.Net), printable(e.Note))
+	case e.Source.Learned():
+		t.say("forgot that %s is known %s (%s)", desk.Text(e.Net), evidenceText[string(e.Source)], printable(e.Note))
+	default:
+		t.say("removed %s", t.entryText(e))
 	}
 	t.say("  it is now %s", t.standing(c.Now))
 	if c.Entry.Source == whitelist.Passed && !c.Now.Known {

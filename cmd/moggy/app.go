@@ -29,8 +29,9 @@ func (t *tool) app() *cli.App {
 // verbs are all verbs, in the order in which help shows them.
 func (t *tool) verbs() []*cli.Command {
 	return finish("",
-		in("Ask", t.whyVerb(), t.tryVerb(), t.whoVerb(), t.goodVerb(), t.statusVerb(), t.listsVerb(), t.tailVerb(), t.rulesVerb()),
-		in("Change", t.allowVerb(), t.denyVerb(), t.pardonVerb(), t.trapVerb(), t.greyVerb()))
+		in("Ask", t.whyVerb(), t.tryVerb(), t.whoVerb(), t.topVerb(), t.hurtVerb(), t.goodVerb(), t.doctorVerb(),
+			t.statusVerb(), t.listsVerb(), t.tailVerb(), t.rulesVerb(), t.exportVerb()),
+		in("Change", t.allowVerb(), t.denyVerb(), t.pardonVerb(), t.unblockVerb(), t.trapVerb(), t.greyVerb()))
 }
 
 func in(category string, verbs ...*cli.Command) []*cli.Command {

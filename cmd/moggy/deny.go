@@ -17,6 +17,6 @@ func (t *tool) denyVerb() *cli.Command {
 		{Name: "rm", Usage: "refuse no longer", ArgsUsage: "ADDRESS…",
 			Action: func(c *cli.Context) error { return t.remove(c, true) }},
 		{Name: "ls", Usage: "list who is refused", ArgsUsage: "[ADDRESS] [--learned]",
-			Flags: listFlags("those who named a trap, whose mail is deferred"), Action: func(c *cli.Context) error { return t.entries(c, true) }},
+			Flags: listFlags("those who named a trap or tried many passwords, and are slowed"), Action: func(c *cli.Context) error { return t.entries(c, true) }},
 	}}
 }

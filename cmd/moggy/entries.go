@@ -124,7 +124,9 @@ func (t *tool) shown(ctx context.Context, at target) (all []desk.Shown, err erro
 
 // standing says what an address is to moggy, and by what evidence.
 func (t *tool) standing(s desk.Standing) string {
-	if s.Entry == nil {
+	if s.Entry == nil && s.Class == whitelist.MUA {
+		return "a client of which nothing is known"
+	} else if s.Entry == nil {
 		return "a stranger"
 	}
 	e := s.Entry
@@ -138,10 +140,12 @@ func (t *tool) standing(s desk.Standing) string {
 		return fmt.Sprintf("%s by a person: %s%s, %s", verb, from, quoted(e.Note), t.ends(*e))
 	case whitelist.Local:
 		return fmt.Sprintf("%s by local_networks: %s (%s)", printable(string(e.Class)), from, printable(e.Note))
-	case whitelist.Trapped:
-		return fmt.Sprintf("listed because it %s, %s", printable(e.Note), t.ends(*e))
+	case whitelist.Trapped, whitelist.Guessing:
+		return fmt.Sprintf("%s because it %s, %s", printable(string(e.Class)), printable(desk.Did(*e)), t.ends(*e))
+	case whitelist.Passed:
+		return fmt.Sprintf("%s, because it %s, %s", printable(string(e.Class)), printable(e.Note), t.ends(*e))
 	}
-	return fmt.Sprintf("%s, because it %s, %s", printable(string(e.Class)), printable(e.Note), t.ends(*e))
+	return fmt.Sprintf("%s %s: %s, %s, %s", printable(string(e.Class)), evidenceText[string(e.Source)], printable(e.Note), t.ago(e.Added), t.ends(*e))
 }
 
 // ends says when an entry ends.

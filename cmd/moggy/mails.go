@@ -177,7 +177,12 @@ func tryDetail(r journal.Record) string {
 // evidenceText says what made a peer what it was.
 var evidenceText = map[string]string{
 	"operator": "by a person",
+	"ssh":      "by an ssh session",
 	"local":    "by local_networks",
+	"login":    "by a login",
+	"crawler":  "by its confirmed name",
 	"passed":   "it passed before",
+	"wrote":    "by what our users wrote",
 	"trap":     "it named a trap",
+	"guess":    "it tried many passwords",
 }

@@ -19,6 +19,7 @@ import (
 
 	"moggy/cmd/internal/config"
 	"moggy/cmd/internal/desk"
+	"moggy/cmd/internal/firewall"
 )
 
 func main() { os.Exit(run(os.Args, system())) }
@@ -38,13 +39,17 @@ type tool struct {
 	resolve  func(context.Context, string) ([]netip.Addr, error)
 	terminal bool // out is one
 
+	machine firewall.Machine // whose firewalls are looked at
+	keys    *os.File         // what the operator types; nil: nothing is read
+
 	json bool
-	file string // of the configuration; "": the default
+	file string         // of the configuration; "": the default
+	cfg  *config.Config // once it was read
 }
 
 // system is the tool as it runs on a machine.
 func system() *tool {
-	return &tool{out: os.Stdout, err: os.Stderr, env: os.Getenv, now: time.Now, terminal: isTerminal(os.Stdout),
+	return &tool{out: os.Stdout, err: os.Stderr, env: os.Getenv, now: time.Now, terminal: isTerminal(os.Stdout), keys: os.Stdin,
 		resolve: func(ctx context.Context, host string) ([]netip.Addr, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		}}
@@ -80,10 +85,7 @@ func (t *tool) exit(err error) int {
 	case errors.Is(err, errSaid):
 		return cannotTell
 	}
-	if faults, ok := errors.AsType[*config.Error](err); ok {
-		for _, f := range faults.Faults {
-			fmt.Fprintf(t.err, "moggy: %s\n", printable(f.String()))
-		}
+	if t.tellFaults(err) {
 		return cannotTell
 	}
 	fmt.Fprintf(t.err, "moggy: %s\n", sentences(err.Error()))
@@ -91,15 +93,6 @@ func (t *tool) exit(err error) int {
 		return no
 	}
 	return cannotTell
-}
-
-// config reads the configuration.
-func (t *tool) config() (*config.Config, error) {
-	path, ok := config.Find(t.file)
-	if !ok {
-		return config.Default(), nil
-	}
-	return config.Load(path)
 }
 
 // An order is what is done at a desk.
@@ -113,7 +106,7 @@ func (t *tool) ask(ctx context.Context, f order) error { return t.atDesk(ctx, fa
 func (t *tool) change(ctx context.Context, f order) error { return t.atDesk(ctx, true, f) }
 
 func (t *tool) atDesk(ctx context.Context, changes bool, f order) error {
-	cfg, err := t.config()
+	cfg, err := t.config(ctx)
 	if err != nil {
 		return err
 	}

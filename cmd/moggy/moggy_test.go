@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -18,13 +20,28 @@ import (
 	"moggy/cmd/internal/config"
 	"moggy/cmd/internal/desk"
 	"moggy/cmd/internal/desk/zonetest"
+	"moggy/cmd/internal/firewall"
 	"moggy/greylist"
 	"moggy/greylist/origin"
 	"moggy/proxy"
 	"moggy/verdict"
+	"moggy/whitelist"
+	"moggy/whitelist/budget"
+	"moggy/whitelist/foreign"
 )
 
-func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"moggy": main}) }
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"moggy": func() {
+		t := system()
+		t.machine = machineIn(os.Getenv("WORK"))
+		os.Exit(run(os.Args, t))
+	}})
+}
+
+// machineIn is a machine whose firewalls are programs in a directory of the session.
+func machineIn(dir string) firewall.Machine {
+	return firewall.Machine{Path: []string{filepath.Join(dir, "bin")}, Root: dir}
+}
 
 // TestSessions plays the sessions in testdata: what is typed, and what comes.
 func TestSessions(t *testing.T) {
@@ -45,6 +62,7 @@ func TestSessions(t *testing.T) {
 			"daemon":   daemon,
 			"noescape": noEscape,
 			"waiting":  waiting,
+			"learned":  learned,
 			"listed":   listed,
 			"passed":   passed,
 			"dns":      nameServer,
@@ -89,14 +107,19 @@ func open(ts *testscript.TestScript) (desk.Desk, func()) {
 	return d, func() { ts.Check(closer.Close()) }
 }
 
-// waiting has a stranger deferred: waiting PEER FROM TO.
+// waiting has a stranger deferred: waiting PEER FROM TO [AGO].
 func waiting(ts *testscript.TestScript, _ bool, args []string) {
 	d, closer := open(ts)
 	defer closer()
 	l := d.(*desk.Local)
 	f := verdict.Facts{Peer: netip.AddrPortFrom(netip.MustParseAddr(args[0]), 25), Sender: unquoted(args[1]), Recipient: args[2]}
-	p := l.Settings().Policy
-	l.Judge.Recipient(context.Background(), &f, &p, l.Judge.Greylist.Try, time.Now())
+	p, at := l.Settings().Policy, time.Now()
+	if len(args) > 3 {
+		ago, err := time.ParseDuration(args[3])
+		ts.Check(err)
+		at = at.Add(-ago)
+	}
+	l.Judge.Recipient(context.Background(), &f, &p, l.Judge.Greylist.Try, at)
 	if v := f.Grey.Outcome; v != greylist.FirstSeen && v != greylist.TooEarly {
 		ts.Fatalf("%v was not deferred: %q", args, v)
 	}
@@ -119,6 +142,15 @@ func passed(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(j.Remember(context.Background(), &f, time.Now()))
 }
 
+// learned puts into the list what was learned: learned ADDRESS CLASS SOURCE NOTE.
+func learned(ts *testscript.TestScript, _ bool, args []string) {
+	d, closer := open(ts)
+	defer closer()
+	now := time.Now()
+	ts.Check(d.(*desk.Local).Judge.Book.Learn(whitelist.Entry{Net: whitelist.Net(netip.MustParseAddr(args[0])), Class: whitelist.Class(args[1]),
+		Source: whitelist.Source(args[2]), Note: unquoted(args[3]), Added: now.Add(-2 * time.Minute), Expires: now.Add(30 * day)}, now))
+}
+
 // unquoted lets sessions write bytes that no text file should have.
 func unquoted(s string) string {
 	if text, err := strconv.Unquote(`"` + s + `"`); err == nil {
@@ -138,7 +170,11 @@ func nameServer(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // daemon serves what moggyd would, with four connections, until the session ends.
-// The DNS lists have been asked about the addresses that are named.
+// The DNS lists have been asked about the addresses that are named. What it says of
+// its alarms and of its health is in alarms.json and health.json, how long ago the
+// last login report came in login, what of budgets is used in the lines of the file
+// used: ADDRESS CLASS N. Its firewalls are in the directory daemon: it may see
+// others than the tool.
 func daemon(ts *testscript.TestScript, _ bool, args []string) {
 	d, closer := open(ts)
 	if lists := d.(*desk.Local).Judge.Lists; lists != nil {
@@ -147,7 +183,7 @@ func daemon(ts *testscript.TestScript, _ bool, args []string) {
 			lists.Check(context.Background(), netip.MustParseAddr(a))
 		}
 	}
-	d.(*desk.Local).Daemon = &house{time.Now()}
+	furnish(ts, d.(*desk.Local))
 	d.(*desk.Local).Figures = func() desk.Figures {
 		return desk.Figures{Since: time.Now().Add(-52 * time.Hour), Version: "v1.2.3", Held: 1, Slots: 750}
 	}
@@ -163,9 +199,40 @@ func daemon(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
+// furnish gives a desk what a daemon has.
+func furnish(ts *testscript.TestScript, l *desk.Local) {
+	h := &house{now: time.Now()}
+	var health desk.Health
+	for name, v := range map[string]any{"alarms.json": &h.alarms, "health.json": &health} {
+		if text, err := os.ReadFile(ts.MkAbs(name)); err == nil {
+			ts.Check(json.Unmarshal(text, v))
+		}
+	}
+	if text, err := os.ReadFile(ts.MkAbs("login")); err == nil {
+		ago, err := time.ParseDuration(strings.TrimSpace(string(text)))
+		ts.Check(err)
+		health.Login = h.now.Add(-ago)
+	}
+	l.Daemon, l.Health = h, func() desk.Health { return health }
+	l.Foreign = foreign.NewWatch(foreign.Options{Readers: machineIn(ts.MkAbs("daemon")).All(), List: l.Judge.Book.List})
+	used, _ := os.ReadFile(ts.MkAbs("used")) // most sessions have none
+	for line := range strings.Lines(string(used)) {
+		f := strings.Fields(line)
+		n, err := strconv.Atoi(f[2])
+		ts.Check(err)
+		c := whitelist.Class(f[1])
+		for range n {
+			l.Judge.Meter.Take(budget.KeyOf(c, netip.MustParseAddr(f[0])), budget.For(*l.Judge.Limits.Load(), c), time.Now())
+		}
+	}
+}
+
 // house is a daemon with two guests, one of them from the address that a hostile
 // rule wrote.
-type house struct{ now time.Time }
+type house struct {
+	now    time.Time
+	alarms []proxy.Alarm
+}
 
 func (h *house) Guests() []proxy.Guest {
 	at := netip.MustParseAddrPort
@@ -178,6 +245,7 @@ func (h *house) Guests() []proxy.Guest {
 }
 
 func (h *house) Ready() map[string]error { return nil }
+func (h *house) Alarms() []proxy.Alarm   { return h.alarms }
 
 // TestManual has every verb and flag in the manual page.
 func TestManual(t *testing.T) {

@@ -79,7 +79,7 @@ func (t *tool) tellSender(p desk.Plea, done desk.Pardoned) {
 
 func (t *tool) tellForgot(p desk.Plea, done desk.Pardoned) {
 	for _, e := range done.Forgot {
-		t.say("%s %s: forgot that it %s", t.paint(green, "pardoned"), desk.Text(e.Net), printable(e.Note))
+		t.say("%s %s: forgot that it %s", t.paint(green, "pardoned"), desk.Text(e.Net), printable(desk.Did(e)))
 	}
 	if len(done.Forgot) == 0 {
 		t.say("moggy has learned nothing against %s", desk.Text(p.Net))

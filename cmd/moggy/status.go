@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -37,17 +38,30 @@ func (t *tool) showStatus(c *cli.Context) error {
 }
 
 func (t *tool) tellStatus(s desk.Status) {
-	t.say("%s  %s", t.paint(bold, printable(s.Hostname)), t.headline(s))
+	headline := t.headline(s)
+	if n := len(s.Alarms); n > 0 {
+		headline = t.paint(red, count(n, alarmWord)) + "; " + headline
+	}
+	t.say("%s  %s", t.paint(bold, printable(s.Hostname)), headline)
 	tab := newTable("", "")
 	tab.indent = "  "
+	tab.paint = t.alarmColumn
+	for _, a := range s.Alarms {
+		tab.row(alarmWord, fmt.Sprintf("%s since %s (%s): %s", a.Name, t.clock(a.Since), t.ago(a.Since), printable(a.Why)))
+	}
 	for _, l := range s.Listeners {
 		tab.row("listener", t.listenerText(s, l))
 	}
 	tab.row("open", openText(s))
 	tab.row("greylist", fmt.Sprintf("%s, %s", count(int(s.Figures.Triplets), "deferred mail"), count(int(s.Figures.Origins), "known origin")))
 	l := s.Lists
-	tab.row("lists", fmt.Sprintf("%d allowed, %d denied, %s, %d passed, %d listed, %s",
-		l.Allow, l.Deny, count(l.Local, "local network"), l.Passed, l.Listed, count(l.Traps, "trap")))
+	tab.row("lists", fmt.Sprintf("%d allowed, %d denied, %s, %s", l.Allow, l.Deny, count(l.Local, "local network"), count(l.Traps, "trap")))
+	tab.row("learned", fmt.Sprintf("%d ssh, %d login, %d crawler, %d passed, %d wrote; against: %d trap, %d guess",
+		l.Sessions, l.Logins, l.Crawlers, l.Passed, l.Wrote, l.Listed, l.Guessing))
+	tab.row("hints", t.hintsText(s))
+	if s.Foreign != nil {
+		tab.row("elsewhere", t.foreignText(s.Foreign))
+	}
 	if len(s.DNSLists) > 0 {
 		tab.row("dns lists", t.dnsListsText(s))
 	}
@@ -61,6 +75,64 @@ func (t *tool) tellStatus(s desk.Status) {
 		tab.row("note", printable(note))
 	}
 	tab.write(t.out)
+}
+
+// alarmWord stands where an alarm is told of.
+const alarmWord = "ALARM"
+
+func (t *tool) alarmColumn(column int, text string) string {
+	if column == 0 && text == alarmWord {
+		return t.paint(red, text)
+	}
+	return text
+}
+
+// hintsText says who tells of logins, and when somebody last did.
+func (t *tool) hintsText(s desk.Status) string {
+	var from []string
+	if s.Hints.Dovecot != "" {
+		from = append(from, "dovecot at "+printable(s.Hints.Dovecot))
+	}
+	for _, log := range s.Hints.Logs {
+		from = append(from, printable(log))
+	}
+	if s.Hints.SSH {
+		from = append(from, "ssh sessions")
+	}
+	text := "none"
+	if len(from) > 0 {
+		text = strings.Join(from, ", ")
+	}
+	switch login := s.Health.Login; {
+	case !login.IsZero():
+		text += "; last login report " + t.ago(login)
+	case s.Daemon && s.Hints.Logins():
+		text += "; " + t.paint(yellow, "no login report yet")
+	}
+	for _, fault := range s.Health.HintFaults {
+		text += "; " + t.paint(yellow, printable(fault))
+	}
+	return text
+}
+
+// foreignText says what was seen elsewhere when moggyd last looked.
+func (t *tool) foreignText(s *desk.Sight) string {
+	if s.Time.IsZero() {
+		return "nobody has looked yet"
+	}
+	n := len(s.Hits) + s.More
+	text := "nobody known-good is blocked by " + printable(strings.Join(s.Read, ", "))
+	switch {
+	case n > 0:
+		text = t.paint(red, count(n, "known-good address")+" blocked") + " by " + whereText(s.Hits[0].Block) + ": " + blockedAddr(s.Hits[0]) + "; type: moggy doctor"
+	case len(s.Read) == 0:
+		text = "nothing is there that could be read"
+	}
+	text += " (" + t.ago(s.Time) + ")"
+	if len(s.Unread) > 0 {
+		text += t.paint(yellow, "; not seen: "+printable(strings.Join(slices.Sorted(maps.Keys(s.Unread)), ", ")))
+	}
+	return text
 }
 
 func (t *tool) headline(s desk.Status) string {

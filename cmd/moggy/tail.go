@@ -24,7 +24,7 @@ func (t *tool) tail(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := t.config()
+	cfg, err := t.config(c.Context)
 	if err != nil {
 		return err
 	}
@@ -42,6 +42,9 @@ func (t *tool) tail(c *cli.Context) error {
 // wanted says which records are asked for.
 func (t *tool) wanted(c *cli.Context) (func(journal.Record) bool, error) {
 	class := c.String("class")
+	if err := t.checkClass(c.Context, class); err != nil {
+		return nil, err
+	}
 	var at target
 	if text := c.String("addr"); text != "" {
 		var err error

@@ -48,7 +48,7 @@ func (t *tool) target(ctx context.Context, text string, may int) (target, error)
 	case strings.Contains(text, "@"):
 		return mailboxTarget(text, may)
 	case isRef:
-		if out, err := t.byRef(ref, may); err != nil || out.text != "" {
+		if out, err := t.byRef(ctx, ref, may); err != nil || out.text != "" {
 			return out, err
 		}
 	case strings.Contains(text, "/"):
@@ -97,8 +97,8 @@ func mailbox(text string) string {
 
 // byRef finds the address that a ref was given to; the zero target where the
 // journal does not know it.
-func (t *tool) byRef(ref string, may int) (target, error) {
-	records, err := t.find(journal.Query{Ref: ref})
+func (t *tool) byRef(ctx context.Context, ref string, may int) (target, error) {
+	records, err := t.find(ctx, journal.Query{Ref: ref})
 	if err != nil || len(records) == 0 {
 		return target{}, err
 	}
@@ -139,8 +139,8 @@ func (t *tool) byName(ctx context.Context, host string, orRef bool) (target, err
 
 // find asks the journal. Records that could be read are worth more than a
 // complaint about those that could not.
-func (t *tool) find(q journal.Query) ([]journal.Record, error) {
-	cfg, err := t.config()
+func (t *tool) find(ctx context.Context, q journal.Query) ([]journal.Record, error) {
+	cfg, err := t.config(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -94,6 +94,9 @@ func (t *tool) tellTrial(r desk.Trial) {
 	tab := newTable("", "")
 	tab.indent = "  "
 	tab.row("is", t.standing(r.Standing))
+	t.wrappedRow(tab, "evidence", stepsOf(r.Findings))
+	t.wrappedRow(tab, "", crawlerText(r.Crawler))
+	t.wrappedRow(tab, "budget", printable(budgetClass(r.Standing))+": "+r.Budget.String()+", this one counted")
 	t.decisionRows(tab, "connection", r.Connect)
 	if r.Recipient != nil {
 		t.decisionRows(tab, "mail", *r.Recipient)
@@ -133,6 +136,29 @@ func (t *tool) decisionRows(tab *table, about string, d desk.Decision) {
 	}
 }
 
+// budgetClass is whose budget a connection is counted to.
+func budgetClass(s desk.Standing) string {
+	if s.Deny {
+		return "denied"
+	}
+	return string(s.Class)
+}
+
+// crawlerText says what the name of a client of a web server is worth.
+func crawlerText(c *desk.CrawlerName) string {
+	switch {
+	case c == nil:
+		return ""
+	case c.Unsure:
+		return "DNS does not say who it is"
+	case c.Name == "":
+		return "it has no reverse name that leads back to it, so it is no crawler"
+	case !c.Engine:
+		return "its confirmed name is " + printable(c.Name) + ", which is none of [crawlers] names"
+	}
+	return "its confirmed name is " + printable(c.Name) + ": a crawler from its next connection on"
+}
+
 // degradedText says what a decision had to do without.
 func degradedText(d verdict.Dependency) string {
 	if d == verdict.DNS {
@@ -167,10 +193,14 @@ func (t *tool) fate(r desk.Trial) string {
 	switch {
 	case last.Observed:
 		return t.paint(green, "let through, because mode is observe") + "; else " + string(last.Action) + ", " + last.Rule
+	case last.Action == verdict.Wait:
+		return t.paint(yellow, "let in after "+span(seconds(r.Wait)))
 	case last.Action == verdict.Carry:
 		return t.paint(green, "let in at once")
 	case last.Action == verdict.HandOver:
 		return t.paint(green, "let in")
+	case last.Action == verdict.Busy && r.Budget.Over != "":
+		return t.paint(red, "turned away for now, over its budget")
 	case last.Action == verdict.Busy:
 		return t.paint(red, "turned away for now")
 	case r.Standing.Deny:

@@ -15,13 +15,17 @@ import (
 
 func (t *tool) whoVerb() *cli.Command {
 	return &cli.Command{Name: "who", Usage: "who is connected, and what is done with them",
-		ArgsUsage: "[ADDRESS] [--state STATE] [--class CLASS] [--by state|class|rule|listener]", Action: t.who,
+		ArgsUsage: "[ADDRESS] [--state STATE|--stuck] [--class CLASS] [--by state|class|rule|listener]", Action: t.who,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "state", Usage: "only those in `STATE`: talk, hold or carry"},
+			&cli.StringFlag{Name: "state", Usage: "only those in `STATE`: talk, hold, wait or carry"},
+			&cli.BoolFlag{Name: "stuck", Usage: "mail that comes back and does not pass, and what to do", DisableDefaultText: true},
 			&cli.StringFlag{Name: "class", Usage: "only those of `CLASS`"},
 			&cli.StringFlag{Name: "by", Usage: "count them by `WHAT`: state, class, rule or listener"},
 		}}
 }
+
+// states are what is done with connections.
+var states = []string{"talk", "hold", "wait", "carry"}
 
 // groupings are what connections can be counted by.
 var groupings = map[string]func(proxy.Guest) string{
@@ -36,15 +40,28 @@ func (t *tool) who(c *cli.Context) error {
 	if by != "" && groupings[by] == nil {
 		return fmt.Errorf("connections cannot be counted by %q; choose state, class, rule or listener", by)
 	}
-	if s := c.String("state"); s != "" && s != "talk" && s != "hold" && s != "carry" {
-		return fmt.Errorf("there is no state %q; choose talk, hold or carry", s)
+	if s := c.String("state"); s != "" && !slices.Contains(states, s) {
+		return fmt.Errorf("there is no state %q; choose talk, hold, wait or carry", s)
+	}
+	if err := t.checkClass(c.Context, c.String("class")); err != nil {
+		return err
+	}
+	if c.Bool("stuck") {
+		return t.stuck(c)
 	}
 	nets, err := t.filterNets(c)
 	if err != nil {
 		return err
 	}
 	guests := []proxy.Guest{}
-	err = t.ask(c.Context, func(ctx context.Context, d desk.Desk) error {
+	counted := c.NArg() == 0 && c.String("state") == "" && c.String("class") == ""
+	var stuck desk.StuckList
+	err = t.ask(c.Context, func(ctx context.Context, d desk.Desk) (err error) {
+		if counted && !t.json {
+			if stuck, err = d.Stuck(ctx, desk.StuckFilter{Limit: 1}); err != nil {
+				return err
+			}
+		}
 		for _, net := range nets {
 			list, err := d.Who(ctx, desk.WhoFilter{State: c.String("state"), Class: whitelist.Class(c.String("class")), Net: net})
 			if err != nil {
@@ -59,10 +76,13 @@ func (t *tool) who(c *cli.Context) error {
 		return t.orJSON(err, desk.WhoList{Guests: guests})
 	case len(guests) == 0:
 		t.say("nobody")
-	case by == "" && (c.NArg() > 0 || c.String("state") != "" || c.String("class") != ""):
+	case by == "" && !counted:
 		t.guestTable(guests)
 	default:
 		t.groupTable(guests, cmp.Or(by, "state"))
+	}
+	if stuck.Total > 0 {
+		t.say("%s came back and did not pass; type: moggy who --stuck", t.paint(yellow, "stuck: "+count(stuck.Total, "mail")))
 	}
 	return nil
 }

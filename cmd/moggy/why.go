@@ -19,7 +19,7 @@ func (t *tool) whyVerb() *cli.Command {
 		ArgsUsage: "ADDRESS|MAIL-ADDRESS|REF|me [--since 24h]", Action: t.why,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "since", Usage: "only what happened in the last `TIME`: 24h, 7d"},
-			&cli.IntFlag{Name: "limit", Value: 200, Usage: "the newest `N` records; 0: all"},
+			&cli.IntFlag{Name: "limit", Value: 200, Usage: "the newest `N` records, of an address 20 if not given; 0: all"},
 		}}
 }
 
@@ -28,10 +28,15 @@ type account struct {
 	Asked   string           `json:"asked"`
 	Records []journal.Record `json:"records"`
 	Now     []desk.Trial     `json:"now"`
+	About   []about          `json:"about,omitempty"`   // the addresses that were asked for
 	Unknown string           `json:"unknown,omitempty"` // why Now is not known
 
 	mail *desk.Mail // that Now is about; nil: none
 }
+
+// shownOfAddress is how many records of an address are shown: the answer stands
+// above them, and should still be on the screen.
+const shownOfAddress = 20
 
 func (t *tool) why(c *cli.Context) error {
 	at, err := t.one(c, mayMailbox|mayRef)
@@ -46,8 +51,11 @@ func (t *tool) why(c *cli.Context) error {
 		}
 		q.Since = t.now().Add(-back)
 	}
+	if at.ref == "" && at.mailbox == "" && !c.IsSet("limit") {
+		q.Limit = shownOfAddress
+	}
 	a := account{Asked: at.text, Now: []desk.Trial{}}
-	if a.Records, err = t.past(at, q); err != nil {
+	if a.Records, err = t.past(c.Context, at, q); err != nil {
 		return err
 	}
 	t.present(c.Context, at, &a)
@@ -56,7 +64,7 @@ func (t *tool) why(c *cli.Context) error {
 	} else {
 		t.tellAccount(at, a, q.Limit)
 	}
-	if err == nil && len(a.Records) == 0 {
+	if err == nil && len(a.Records) == 0 && !a.blocked() {
 		return errNo
 	}
 	return err
@@ -64,11 +72,11 @@ func (t *tool) why(c *cli.Context) error {
 
 // past is what the journal knows of a target, the oldest first. With a ref comes
 // the story of the mail that it stands for.
-func (t *tool) past(at target, q journal.Query) (all []journal.Record, err error) {
+func (t *tool) past(ctx context.Context, at target, q journal.Query) (all []journal.Record, err error) {
 	if at.ref == "" && at.mailbox == "" {
 		for _, net := range at.nets {
 			q.Addr = net
-			some, err := t.find(q)
+			some, err := t.find(ctx, q)
 			if err != nil {
 				return nil, err
 			}
@@ -78,10 +86,10 @@ func (t *tool) past(at target, q journal.Query) (all []journal.Record, err error
 		return orEmpty(all), nil
 	}
 	q.Ref, q.Mailbox = at.ref, at.mailbox
-	if all, err = t.find(q); err != nil || at.ref == "" {
+	if all, err = t.find(ctx, q); err != nil || at.ref == "" {
 		return orEmpty(all), err
 	}
-	return t.withMail(all, q)
+	return t.withMail(ctx, all, q)
 }
 
 func orEmpty(records []journal.Record) []journal.Record {
@@ -92,7 +100,7 @@ func orEmpty(records []journal.Record) []journal.Record {
 }
 
 // withMail adds to the records of a connection the other tries of its mail.
-func (t *tool) withMail(all []journal.Record, q journal.Query) ([]journal.Record, error) {
+func (t *tool) withMail(ctx context.Context, all []journal.Record, q journal.Query) ([]journal.Record, error) {
 	mails := make(map[mail]bool)
 	for _, r := range all {
 		if m := mailIn(r); m.from != "" && m.to != "" {
@@ -102,7 +110,7 @@ func (t *tool) withMail(all []journal.Record, q journal.Query) ([]journal.Record
 	ref := q.Ref
 	for m := range mails {
 		q.Ref, q.Mailbox = "", m.from
-		others, err := t.find(q)
+		others, err := t.find(ctx, q)
 		if err != nil {
 			return nil, err
 		}
@@ -116,45 +124,65 @@ func (t *tool) withMail(all []journal.Record, q journal.Query) ([]journal.Record
 	return orEmpty(all), nil
 }
 
+// blocked reports whether something elsewhere keeps out what was asked for.
+func (a *account) blocked() bool {
+	return slices.ContainsFunc(a.About, func(ab about) bool { return len(ab.Elsewhere.Blocks) > 0 })
+}
+
+// aboutMail reports whether mail was asked for, and not an address.
+func aboutMail(at target, records []journal.Record) bool {
+	return at.mailbox != "" || at.ref != "" && len(mailsIn(records)) > 0
+}
+
 // present adds what would become of the target now.
 func (t *tool) present(ctx context.Context, at target, a *account) {
-	for _, q := range questions(at, a.Records) {
-		trial, err := t.trial(ctx, q.Addr, q.Mail)
+	if aboutMail(at, a.Records) {
+		t.presentMail(ctx, a)
+		return
+	}
+	for _, net := range at.nets {
+		if !net.IsSingleIP() {
+			continue
+		}
+		title := at.text
+		if len(at.nets) > 1 || at.ref != "" {
+			title = net.Addr().String() + " (" + at.text + ")"
+		}
+		ab, err := t.regard(ctx, net.Addr(), title)
+		if err != nil {
+			a.Unknown = err.Error()
+		}
+		a.About, a.Now = append(a.About, ab), append(a.Now, ab.Now...)
+	}
+}
+
+// presentMail tries the last mail again, from the address that brought it.
+func (t *tool) presentMail(ctx context.Context, a *account) {
+	for _, r := range slices.Backward(a.Records) {
+		m := mailIn(r)
+		if m.to == "" || !r.Peer.IsValid() {
+			continue
+		}
+		a.mail = &desk.Mail{From: m.from, To: m.to}
+		trial, err := t.trial(ctx, r.Peer.Addr(), a.mail)
 		if err != nil {
 			a.Unknown = err.Error()
 			return
 		}
-		a.Now, a.mail = append(a.Now, trial), q.Mail
+		a.Now = append(a.Now, trial)
+		return
 	}
-}
-
-// questions are what to try: the addresses that were named, or the last one that
-// brought the mail that was.
-func questions(at target, records []journal.Record) (all []desk.Question) {
-	if at.ref == "" && at.mailbox == "" {
-		for _, net := range at.nets {
-			if net.IsSingleIP() {
-				all = append(all, desk.Question{Addr: net.Addr()})
-			}
-		}
-		return all
-	}
-	for _, r := range slices.Backward(records) {
-		if m := mailIn(r); m.to != "" && r.Peer.IsValid() {
-			return []desk.Question{{Addr: r.Peer.Addr(), Mail: &desk.Mail{From: m.from, To: m.to}}}
-		}
-	}
-	if len(at.nets) > 0 {
-		all = append(all, desk.Question{Addr: at.nets[0].Addr()})
-	}
-	return all
 }
 
 func (t *tool) tellAccount(at target, a account, limit int) {
+	for _, ab := range a.About {
+		t.tellAbout(ab)
+		t.say("")
+	}
 	switch {
 	case len(a.Records) == 0:
 		t.say("%s: nothing in the journal", t.paint(bold, printable(a.Asked)))
-	case len(mailsIn(a.Records)) > 0 && (at.mailbox != "" || at.ref != ""):
+	case aboutMail(at, a.Records):
 		t.tellMails(a.Records)
 	default:
 		t.tellConnections(a)
@@ -162,8 +190,10 @@ func (t *tool) tellAccount(at target, a account, limit int) {
 	if limit > 0 && len(a.Records) >= limit {
 		t.say("only the newest %s; there may be more: type --limit 0 to see them", count(limit, "record"))
 	}
-	for _, trial := range a.Now {
-		t.tellNow(a, trial)
+	if len(a.About) == 0 {
+		for _, trial := range a.Now {
+			t.tellNow(a, trial)
+		}
 	}
 	if a.Unknown != "" {
 		t.say("now  not known: %s", sentences(a.Unknown))

@@ -133,6 +133,8 @@ func count(n int, thing string) string {
 	switch {
 	case n == 1:
 		return "1 " + thing
+	case strings.HasSuffix(thing, "s"):
+		return strconv.Itoa(n) + " " + thing + "es"
 	case strings.HasSuffix(thing, "y"):
 		return strconv.Itoa(n) + " " + strings.TrimSuffix(thing, "y") + "ies"
 	}
