@@ -2,6 +2,7 @@ package peers
 
 import (
 	"cmp"
+	"crypto/x509"
 	"fmt"
 	"os"
 	"testing"
@@ -19,8 +20,10 @@ const (
 
 // DovecotOptions say what kind of IMAP server Dovecot is.
 type DovecotOptions struct {
-	// Policy is the URL of an auth-policy server, to which each login is reported and which is never asked. Default: none.
+	// Policy is the URL of an auth-policy server, to which each login is reported. Default: none.
 	Policy string
+	// PolicyAsked has that server asked as well, before and after a password is looked at, as Dovecot does by itself.
+	PolicyAsked bool
 	// PolicyKey goes to that server as X-API-Key.
 	PolicyKey string
 	// PolicyTimeout is how long a login may wait for that server. Default: Dovecot's own, 2 s.
@@ -40,22 +43,25 @@ type dovecotSettings struct {
 // An IMAP is an IMAP server that lets every user in who knows Password.
 type IMAP struct {
 	*program
-	Plain string // address where it speaks plain IMAP
-	Proxy string // address where it wants the PROXY header first, of version 1 or 2
+	Plain    string         // address where it speaks plain IMAP, and takes STARTTLS
+	Proxy    string         // address where it wants the PROXY header first, of version 1 or 2
+	ProxyTLS string         // the same with TLS behind the header
+	Trust    *x509.CertPool // who believes its certificate, which is for CertName
 }
 
-// Dovecot starts Dovecot as an IMAP server without TLS.
+// Dovecot starts Dovecot as an IMAP server.
 func Dovecot(t testing.TB, o DovecotOptions) *IMAP {
 	t.Helper()
 	p := newUnpacked(t, "dovecot")
 	p.addUsers()
-	p.ports = freePorts(t, 2)
+	p.ports = freePorts(t, 3)
+	pool := p.certify()
 	o.PerUser = cmp.Or(o.PerUser, 10)
 	p.fill("dovecot.conf", "dovecot.conf", dovecotSettings{o, p.dir, p.ports, Password})
 	p.mkdir(p.path("mail"), keeperUser)
 	p.argv = []string{"/usr/sbin/dovecot", "-F", "-c", p.path("dovecot.conf")}
 	p.Start()
-	return &IMAP{program: p, Plain: local(p.ports[0]), Proxy: local(p.ports[1])}
+	return &IMAP{program: p, Plain: local(p.ports[0]), Proxy: local(p.ports[1]), ProxyTLS: local(p.ports[2]), Trust: pool}
 }
 
 // addUsers adds Dovecot's own users to the program's /etc.
@@ -72,3 +78,6 @@ func (p *program) addUsers() {
 		p.write("ns/etc/"+name, string(text)+fmt.Sprintf(lines, dovecotUser, dovenullUser))
 	}
 }
+
+// LogFile names the file that Dovecot writes its log to.
+func (d *IMAP) LogFile() string { return d.path("log", "dovecot") }
