@@ -26,6 +26,7 @@ type Keeper struct {
 	list   func() *whitelist.List
 	log    *slog.Logger
 	run    func(ctx context.Context, in io.Reader, args ...string) ([]byte, error) // nft
+	rare   time.Duration                                                           // the least time between two looks at what is in the sets
 	tables []*kept
 	wake   chan struct{} // holds a token when something has changed
 
@@ -57,7 +58,7 @@ const (
 // NewKeeper returns a Keeper for tables that are named by family and name, such as
 // "inet guard". List returns the List in force.
 func NewKeeper(tables []string, list func() *whitelist.List, log *slog.Logger) *Keeper {
-	k := &Keeper{list: list, log: log, wake: make(chan struct{}, 1), faults: make(map[string]string)}
+	k := &Keeper{list: list, log: log, rare: checkFloor, wake: make(chan struct{}, 1), faults: make(map[string]string)}
 	k.run = func(ctx context.Context, in io.Reader, args ...string) ([]byte, error) {
 		ctx, cancel := context.WithTimeoutCause(ctx, fillTime, fmt.Errorf("it took longer than %s", fillTime))
 		defer cancel()
@@ -98,7 +99,7 @@ func (k *Keeper) Run(ctx context.Context) {
 		return
 	}
 	took := k.timed(func() { k.check(ctx) })
-	check := time.NewTimer(between(took*checkShare, checkFloor, checkCeil))
+	check := time.NewTimer(between(took*checkShare, k.rare, checkCeil))
 	defer check.Stop()
 	for {
 		if !wait(ctx, max(paceFloor, took*paceShare)) {
@@ -111,7 +112,7 @@ func (k *Keeper) Run(ctx context.Context) {
 			took = k.timed(func() { k.follow(ctx) })
 		case <-check.C:
 			took = k.timed(func() { k.check(ctx) })
-			check.Reset(between(took*checkShare, checkFloor, checkCeil))
+			check.Reset(between(took*checkShare, k.rare, checkCeil))
 		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 // goodSpans are the known-good of a list, at most maxGood networks, and whether
 // that is all of them.
 func goodSpans(list *whitelist.List, now time.Time) (good []span, whole bool) {
+	good = make([]span, 0, min(list.Len(), maxGood))
 	for p := range Good(list, now) {
 		if len(good) == maxGood {
 			return merged(good), false

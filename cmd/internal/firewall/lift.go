@@ -12,38 +12,59 @@ import (
 	"moggy/whitelist/foreign"
 )
 
-// Lift takes a block away with the command that it names, and reads again to see
-// that it is gone. A block that is gone already is no error: what fail2ban bans
-// disappears from nft as well.
+// Lift takes a block away, and reads again to see that it is gone. It reads before
+// as well, and does what that says: handles of rules change, and what fail2ban
+// bans disappears from nft with it. A block that is gone already is no error.
 func (m Machine) Lift(ctx context.Context, b foreign.Block) error {
-	if len(b.Lift) == 0 {
-		return fmt.Errorf("%s %s holds %s and cannot be changed from here; %s", b.By, b.Where, b.Net, b.Hint)
+	now, err := m.reread(ctx, b)
+	if now == nil {
+		return err
 	}
-	failure := m.lift(ctx, b)
-	there, err := m.there(ctx, b)
+	if len(now.Lift) == 0 {
+		return fmt.Errorf("%s %s holds %s and cannot be changed from here; %s", b.By, b.Where, b.Net, now.Hint)
+	}
+	failure := m.lift(ctx, *now)
+	after, err := m.reread(ctx, b)
 	switch {
-	case err != nil:
+	case after == nil && err != nil:
 		return errors.Join(failure, fmt.Errorf("whether %s is out of %s is not known: %w", b.Net, b.Where, err))
-	case !there:
+	case after == nil:
 		return nil
 	case failure != nil:
 		return fmt.Errorf("%s is still in %s: %w", b.Net, b.Where, failure)
 	}
-	return fmt.Errorf("%s is still in %s although this was done: %s", b.Net, b.Where, strings.Join(b.Lift, " "))
+	return fmt.Errorf("%s is still in %s although this was done: %s", b.Net, b.Where, strings.Join(now.Lift, " "))
+}
+
+// reread reads a block anew: nil if it is gone, or with an error if that is not known.
+func (m Machine) reread(ctx context.Context, b foreign.Block) (*foreign.Block, error) {
+	by := b.By
+	if by == "ipset" {
+		by = (&iptables{}).Name()
+	}
+	for _, r := range m.All() {
+		if r.Name() != by {
+			continue
+		}
+		blocks, err := r.Read(ctx)
+		i := slices.IndexFunc(blocks, func(now foreign.Block) bool { return now.By == b.By && now.Net == b.Net && now.Where == b.Where })
+		switch {
+		case i >= 0:
+			return &blocks[i], nil
+		case errors.Is(err, foreign.ErrAbsent):
+			return nil, nil
+		}
+		return nil, err
+	}
+	return nil, fmt.Errorf("nobody here reads %q", b.By)
 }
 
 // lift runs the command of a block.
 func (m Machine) lift(ctx context.Context, b foreign.Block) error {
-	program := b.Lift[0]
-	known := []string{"nft", "pfctl", "ipset", "fail2ban-client", "cscli", "iptables", "ip6tables",
-		"iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy"}
-	switch {
-	case program == "echo":
+	if b.Lift[0] == "echo" {
 		return m.forget(b)
-	case !slices.Contains(known, program):
-		return fmt.Errorf("%s is no program that lifts a block", program)
 	}
-	_, err := m.run(ctx, program, b.Lift[1:]...)
+	_, err := m.run(ctx, b.Lift[0], b.Lift[1:]...)
 	return err
 }
 

@@ -1,6 +1,7 @@
 package firewall
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -27,11 +28,12 @@ type nftElem struct {
 
 // members are the sources among elements. Where a set joins several things, at
 // says which of them is the source.
-func (s *nftSet) members(now time.Time, at int, elements []json.RawMessage) (members []member) {
+func (s *nftSet) members(now time.Time, at int, elements []json.RawMessage) []member {
+	members := make([]member, 0, len(elements))
 	for _, raw := range elements {
 		val, since, until := raw, time.Time{}, time.Time{}
 		var e nftElem
-		if raw[0] == '{' && json.Unmarshal(raw, &e) == nil && e.Elem != nil {
+		if bytes.HasPrefix(raw, []byte("{")) && json.Unmarshal(raw, &e) == nil && e.Elem != nil {
 			val = e.Elem.Val
 			since, until = s.times(now, e.Elem.Timeout, e.Elem.Expires)
 		}
@@ -70,7 +72,10 @@ func (s *nftSet) lift(m *member, words string) {
 		m.hint = fmt.Sprintf("it blocks more than one address; by hand: nft delete element %s '{ %s }'", key(s.Family, s.Table, s.Name), words)
 		return
 	}
-	m.lift = append([]string{"nft", "delete", "element", s.Family, s.Table, s.Name, "{"}, strings.Fields(words)...)
+	m.lift = append(make([]string, 0, 9), "nft", "delete", "element", s.Family, s.Table, s.Name, "{")
+	for word := range strings.FieldsSeq(words) {
+		m.lift = append(m.lift, word)
+	}
 	m.lift = append(m.lift, "}")
 }
 
@@ -80,11 +85,12 @@ func nftNets(raw json.RawMessage, at int) (words string, nets []netip.Prefix) {
 		return "", nil
 	}
 	if raw[0] == '"' {
-		net, err := whitelist.ParseNet(text(raw))
+		words = text(raw)
+		net, err := whitelist.ParseNet(words)
 		if err != nil {
 			return "", nil
 		}
-		return text(raw), []netip.Prefix{net}
+		return words, []netip.Prefix{net}
 	}
 	var e nftElem
 	if json.Unmarshal(raw, &e) != nil {

@@ -167,7 +167,11 @@ func (p *nftParser) theirs(n *nftRule) bool {
 
 // text is a JSON string, or "".
 func text(raw json.RawMessage) (s string) {
-	if len(raw) > 0 && raw[0] == '"' {
+	switch n := len(raw); {
+	case n < 2 || raw[0] != '"':
+	case !bytes.ContainsRune(raw, '\\'):
+		return string(raw[1 : n-1]) // as most are
+	default:
 		json.Unmarshal(raw, &s) // what is none is ""
 	}
 	return s

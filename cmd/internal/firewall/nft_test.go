@@ -1,6 +1,8 @@
 package firewall
 
 import (
+	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -136,4 +138,23 @@ func FuzzNFT(f *testing.F) {
 			}
 		}
 	})
+}
+
+func BenchmarkNFT100k(b *testing.B) {
+	var out bytes.Buffer
+	out.WriteString(`{"nftables": [{"chain": {"family":"ip","table":"t","name":"c","hook":"input"}}, {"set": {"family":"ip","table":"t","name":"s","timeout":86400,"elem":[`)
+	for i := range 100_000 {
+		if i > 0 {
+			out.WriteString(", ")
+		}
+		fmt.Fprintf(&out, `{"elem": {"val": "10.%d.%d.%d", "expires": 86390}}`, i>>16, i>>8&255, i&255)
+	}
+	out.WriteString(`]}}, {"rule": {"family":"ip","table":"t","chain":"c","handle":1,"expr":[{"match":{"op":"==","left":{"payload":{"protocol":"ip","field":"saddr"}},"right":"@s"}},{"drop":null}]}}]}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		set, err := parseNFT(out.Bytes(), nil, true, now)
+		if err != nil || len(set.walkAll().blocks) != 100_000 {
+			b.Fatal(err)
+		}
+	}
 }

@@ -156,3 +156,23 @@ imapd: [2001:db8::7] [2001:db8:1::]/48 192.0.2.0/255.0.255.0 192.0.2.8/33
 		t.Errorf("%+v", b)
 	}
 }
+
+func FuzzOthers(f *testing.F) {
+	for _, name := range []string{"pf/rules.txt", "pf/bruteforce.txt", "fail2ban-1.0.2/banned.txt", "fail2ban-1.0.2/banip.txt", "crowdsec-1.4.6/decisions.json", "nft-1.0.6/many.txt"} {
+		f.Add(testdata(f, name))
+	}
+	f.Add([]byte("src=198.51.100.7 ttl: 64 last_seen: 4295123456 oldest_pkt: 2 4295123400, 4295123456\nsshd: 192.0.2. [::1]/8 EXCEPT 192.0.2.0/255.0.0.0 : x\n"))
+	f.Fuzz(func(t *testing.T, out []byte) {
+		parsePF(out, func(table string) []member { return pfTable(out, table) }).walkAll()
+		parseBanned(string(out))
+		parseBans(string(out))
+		parseSeen(string(out))
+		parseDecisions(out, now)
+		nftTexts(out)
+		for _, b := range parseHostsDeny(string(out)) {
+			if !b.Net.IsValid() {
+				t.Errorf("%+v", b)
+			}
+		}
+	})
+}

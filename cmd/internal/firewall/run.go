@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -85,10 +86,8 @@ func failed(program string, err error, said ...string) error {
 			break
 		}
 	}
-	for _, words := range said {
-		if denied(words) {
-			return fmt.Errorf("%s: %w; %s", program, err, remedy(program))
-		}
+	if slices.ContainsFunc(said, denied) {
+		return fmt.Errorf("%s: %w; %s", program, err, remedy(program))
 	}
 	return fmt.Errorf("%s: %w", program, err)
 }

@@ -99,7 +99,9 @@ func (w *walk) block(r *rule, g *group, s scene) {
 	members := g.all()
 	if g.told == nil {
 		g.told = make([]bool, len(members))
+		w.blocks = slices.Grow(w.blocks, min(len(members), maxBlocks-len(w.blocks)))
 	}
+	text := ruleText(r, g)
 	for i, m := range members {
 		if g.told[i] || !s.meets(g, m) {
 			continue
@@ -109,7 +111,7 @@ func (w *walk) block(r *rule, g *group, s scene) {
 			return
 		}
 		g.told[i] = true
-		w.blocks = append(w.blocks, foreign.Block{Net: m.net, By: g.by, Where: g.where, Rule: ruleText(r, g),
+		w.blocks = append(w.blocks, foreign.Block{Net: m.net, By: g.by, Where: g.where, Rule: text,
 			Since: m.since, Until: m.until, Lift: m.lift, Hint: hint(m, r, g)})
 	}
 }
