@@ -3,9 +3,9 @@
 #
 # Postfix, swaks, unbound, rbldnsd, nftables, iptables, ipset, fail2ban and Redis are installed, and none of them is
 # started.
-# Debian's OpenSMTPD and Exim cannot be installed beside Postfix, and Dovecot need not be: they and the libraries they
-# miss are unpacked below $MOGGY_PEERS_CACHE (default: moggy-peers in the user's cache directory). Nothing that is
-# installed is removed or upgraded. Run it as often as you like.
+# Debian's OpenSMTPD and Exim cannot be installed beside Postfix, and Dovecot and nginx need not be: they and the
+# libraries they miss are unpacked below $MOGGY_PEERS_CACHE (default: moggy-peers in the user's cache directory).
+# Nothing that is installed is removed or upgraded. Run it as often as you like.
 set -eu
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 policy=/usr/sbin/policy-rc.d
@@ -94,3 +94,4 @@ done
 unpack opensmtpd opensmtpd
 unpack exim exim4-base exim4-daemon-heavy
 unpack dovecot dovecot-core dovecot-imapd
+unpack nginx nginx

@@ -11,3 +11,11 @@ func namespaces() *syscall.SysProcAttr {
 		Pdeathsig:  syscall.SIGKILL,
 	}
 }
+
+// apart starts a process in its own mount and network namespaces. It ends with the test, however that ends.
+func apart() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET,
+		Pdeathsig:  syscall.SIGKILL,
+	}
+}

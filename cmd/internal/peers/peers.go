@@ -1,5 +1,5 @@
 // Package peers starts real mail programs for end-to-end tests: Postfix, OpenSMTPD and Exim as backends and as senders,
-// Dovecot, and swaks. Each runs on the loopback with its own directory, configuration, queue, log and ports, in its own
+// Dovecot, nginx, fail2ban, and swaks. Each runs on the loopback with its own directory, configuration, queue, log and ports, in its own
 // mount and process namespaces, so that it neither sees nor disturbs a mail server of the machine, and nothing of it
 // outlives the test.
 //
@@ -30,7 +30,7 @@ const (
 	pollBound = 30 * time.Second
 )
 
-// Need skips the test when one of the programs ("postfix", "opensmtpd", "exim", "dovecot", "swaks") cannot be run here,
+// Need skips the test when one of the programs ("postfix", "opensmtpd", "exim", "dovecot", "nginx", "fail2ban", "swaks") cannot be run here,
 // and says what is missing. With MOGGY_E2E=1 in the environment, as in CI, the test fails instead. Need installs
 // nothing. What starts a program calls Need by itself.
 func Need(t testing.TB, programs ...string) {
@@ -63,6 +63,10 @@ func have(name string) error {
 		return first(haveNamespaces, func() error { return haveUnpacked(name, "usr/sbin/smtpd") })
 	case "dovecot":
 		return first(haveNamespaces, func() error { return haveUnpacked(name, "usr/sbin/dovecot") })
+	case "nginx":
+		return first(haveNamespaces, func() error { return haveUnpacked(name, "usr/sbin/nginx") })
+	case "fail2ban":
+		return first(haveNamespaces, func() error { return haveCommand("fail2ban-server") })
 	case "exim":
 		return first(haveNamespaces, func() error { return haveUnpacked(name, "usr/sbin/exim4") })
 	}

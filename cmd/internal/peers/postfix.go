@@ -1,6 +1,8 @@
 package peers
 
 import (
+	"bytes"
+	"os/exec"
 	"os/user"
 	"regexp"
 	"strconv"
@@ -45,6 +47,16 @@ func PostfixSender(t testing.TB, o SenderOptions) *Sender {
 	s.Ports = p.ports
 	p.startPostfix(s)
 	return &Sender{program: p, inject: local(s.Port), queue: postfixQueue, retry: postfixFlush}
+}
+
+// Submit puts a message into the queue as a user of this machine does, with sendmail(1). Postfix only.
+func (s *Sender) Submit(from, to string, msg []byte) {
+	s.t.Helper()
+	cmd := exec.CommandContext(s.t.Context(), "/usr/sbin/sendmail", "-C", s.path("etc"), "-f", from, to)
+	cmd.Stdin = bytes.NewReader(msg)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		s.t.Fatalf("sendmail: %v: %s", err, out)
+	}
 }
 
 // startPostfix writes the configuration and starts Postfix in the foreground.
