@@ -12,6 +12,8 @@ import (
 	"moggy/whitelist/hints"
 )
 
+var _ Hints = (*hints.Hints)(nil)
+
 // heard writes down what hints are told.
 type heard struct {
 	mu   sync.Mutex
