@@ -26,6 +26,7 @@ type Keeper struct {
 	list   func() *whitelist.List
 	log    *slog.Logger
 	run    func(ctx context.Context, in io.Reader, args ...string) ([]byte, error) // nft
+	pace   time.Duration                                                           // the least time between two runs
 	rare   time.Duration                                                           // the least time between two looks at what is in the sets
 	tables []*kept
 	wake   chan struct{} // holds a token when something has changed
@@ -58,7 +59,7 @@ const (
 // NewKeeper returns a Keeper for tables that are named by family and name, such as
 // "inet guard". List returns the List in force.
 func NewKeeper(tables []string, list func() *whitelist.List, log *slog.Logger) *Keeper {
-	k := &Keeper{list: list, log: log, rare: checkFloor, wake: make(chan struct{}, 1), faults: make(map[string]string)}
+	k := &Keeper{list: list, log: log, pace: paceFloor, rare: checkFloor, wake: make(chan struct{}, 1), faults: make(map[string]string)}
 	k.run = func(ctx context.Context, in io.Reader, args ...string) ([]byte, error) {
 		ctx, cancel := context.WithTimeoutCause(ctx, fillTime, fmt.Errorf("it took longer than %s", fillTime))
 		defer cancel()
@@ -102,7 +103,7 @@ func (k *Keeper) Run(ctx context.Context) {
 	check := time.NewTimer(between(took*checkShare, k.rare, checkCeil))
 	defer check.Stop()
 	for {
-		if !wait(ctx, max(paceFloor, took*paceShare)) {
+		if !wait(ctx, max(k.pace, took*paceShare)) {
 			return
 		}
 		select {

@@ -29,7 +29,7 @@ func TestStory(t *testing.T) {
 	if err := connect(t, me, 22); err != nil {
 		t.Fatal(err)
 	}
-	if n := outlook(t, me); n != 15 {
+	if n := outlook(t, me); n < 15 || n == many {
 		t.Fatalf("%d connections before the rule cut in", n)
 	}
 	if connect(t, me, 22) == nil || connect(t, other, 993) != nil {
@@ -78,13 +78,13 @@ func guarded(t *testing.T) {
 	if found := findings(t); len(found) != 1 || !found[0].Guarded {
 		t.Errorf("%+v", found)
 	}
-	if n := outlook(t, me); n != 18 {
+	if n := outlook(t, me); n != many {
 		t.Errorf("%d connections with the known-good in front", n)
 	}
 	if r := watch(family()).Look(t.Context()); len(r.Hits) != 0 || !slices.Contains(r.Read, "nft") {
 		t.Errorf("%+v", r)
 	}
-	if n := outlook(t, other); n >= 18 {
+	if n := outlook(t, other); n == many {
 		t.Errorf("%d connections of a stranger", n)
 	}
 }
@@ -101,7 +101,7 @@ func findings(t *testing.T) []Finding {
 // keep runs a Keeper until the test ends.
 func keep(t *testing.T, table string, list func() *whitelist.List) *Keeper {
 	k := NewKeeper([]string{table}, list, slog.New(slog.DiscardHandler))
-	k.rare = 100 * time.Millisecond
+	k.pace, k.rare = 20*time.Millisecond, 100*time.Millisecond
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { k.Run(ctx); close(done) }()
