@@ -1,6 +1,11 @@
 package main
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
 	"moggy/cmd/internal/desk"
 	"moggy/dnsbl"
 	"moggy/metrics"
@@ -17,6 +22,7 @@ func (h *house) gauges() metrics.Gauges {
 		StoreUp:        func() bool { return h.store.Healthy() == nil },
 		Entries:        h.entries,
 		Lists:          h.lists,
+		LastLogin:      h.lastLogin,
 	}
 }
 
@@ -28,10 +34,18 @@ func (h *house) lists() []dnsbl.Status {
 	return h.names.Lists.Lists()
 }
 
+// lastLogin is when a login was last reported; zero: never.
+func (h *house) lastLogin() time.Time {
+	if f := h.family.Load(); f != nil {
+		return f.hints.Last()
+	}
+	return time.Time{}
+}
+
 // local is the desk at which the operator's tool asks the running house.
 func (h *house) local() *desk.Local {
 	return desk.NewLocal(desk.Options{
-		Judge: h.judge, Daemon: h.server, Figures: h.figures,
+		Judge: h.judge, Daemon: h.server, Figures: h.figures, Foreign: h.family.Load().watch, Health: h.selfReport,
 		Settings: func() desk.Settings { return *h.asked.Load() },
 	})
 }
@@ -59,6 +73,21 @@ func (h *house) entries() metrics.Entries {
 type count struct {
 	list    *whitelist.List
 	entries metrics.Entries
+}
+
+// selfReport is what the parts say of themselves.
+func (h *house) selfReport() desk.Health {
+	f := h.family.Load()
+	return desk.Health{Login: f.hints.Last(), HintFaults: faultTexts(f.ears.Faults()), GoodFaults: faultTexts(f.keeper.Faults()),
+		Config: *h.loaded.Load()}
+}
+
+// faultTexts are faults as sentences, in the order of their names.
+func faultTexts(faults map[string]string) (texts []string) {
+	for _, name := range slices.Sorted(maps.Keys(faults)) {
+		texts = append(texts, fmt.Sprintf("%s: %s", name, faults[name]))
+	}
+	return texts
 }
 
 // health says what keeps moggyd from its work: its backends, and its store.

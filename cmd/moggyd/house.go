@@ -39,8 +39,10 @@ type house struct {
 	pit     *tarpit.Pit
 	metrics *metrics.Metrics
 	server  *proxy.Server
+	family  atomic.Pointer[family] // nil: not opened yet
 	started time.Time
 	asked   atomic.Pointer[desk.Settings] // as the operator's tool is told them
+	loaded  atomic.Pointer[desk.Config]   // how the configuration in force compares with its file
 	counted atomic.Pointer[count]         // the allow list, when it was last counted
 
 	wait  sync.WaitGroup
@@ -53,6 +55,7 @@ type house struct {
 // that is ready to serve. What was opened before an error is closed again.
 func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *house, err error) {
 	h := &house{cfg: cfg, log: log, started: time.Now()}
+	h.loaded.Store(&desk.Config{Loaded: h.started})
 	defer func() {
 		if err != nil {
 			h.close()
@@ -81,7 +84,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *house, 
 	}
 	h.later(h.journal.Close)
 	h.metrics = metrics.New(metrics.Options{Version: version(), Revision: revision(), Listeners: listenerNames(cfg),
-		Lists: desk.ListNames(cfg), Gauges: h.gauges()})
+		Lists: desk.ListNames(cfg), Blockers: blockers(), Gauges: h.gauges()})
 	h.metrics.ConfigLoaded(h.started)
 	h.names, err = desk.NewNames(cfg, desk.NamesOptions{Log: log, Asked: h.metrics.Asked, Found: h.metrics.OriginFound,
 		Events: listEvents{h.metrics, h.journal}})
@@ -90,6 +93,9 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *house, 
 	}
 	h.later(h.names.Close)
 	h.judge.Lists, h.judge.Finder = h.names.Lists, h.names.Finder
+	if err := h.openFamily(cfg); err != nil {
+		return nil, err
+	}
 	h.pit = tarpit.New(tarpit.Options{Slots: slots(cfg), Gap: cfg.Tarpit.Gap, Timeout: cfg.Talk.Timeout, Linger: linger})
 	doors, err := h.doors()
 	if err != nil {
@@ -127,6 +133,7 @@ func (h *house) serve(ctx context.Context) error {
 	h.wait.Go(func() { desk.Serve(around, h.desk, h.local()) })
 	h.wait.Go(func() { metrics.Serve(around, h.admin, h.metrics.Handler(h.health())) })
 	h.wait.Go(func() { h.flushes(around) })
+	h.wait.Go(func() { h.family.Load().run(around) })
 	if h.names.Lists != nil {
 		h.wait.Go(func() { h.names.Lists.Watch(around) })
 	}
@@ -170,6 +177,7 @@ func (h *house) close() {
 
 // changed passes changes of the allow list on to open connections.
 func (h *house) changed(net netip.Prefix) {
+	h.familyChanged(net)
 	if h.server != nil {
 		h.server.Changed(net)
 	}

@@ -84,6 +84,7 @@ func serve(ctx context.Context, file string, cfg *config.Config, stderr io.Write
 		return err
 	}
 	defer h.close()
+	h.readFrom(file)
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)

@@ -28,13 +28,17 @@ func (h *house) reload(file string, level *slog.LevelVar) {
 	cfg, err := load(file)
 	if err != nil {
 		h.metrics.ConfigRefused()
+		was := *h.loaded.Load()
+		was.Refused = err.Error()
+		h.loaded.Store(&was)
 		h.log.Error("the configuration was read and refused; the old one stays in force", "error", err)
 		return
 	}
 	for _, w := range cfg.Warnings {
 		h.log.Warn(w)
 	}
-	for _, key := range needRestart(h.cfg, cfg) {
+	restart := needRestart(h.cfg, cfg)
+	for _, key := range restart {
 		h.log.Warn("a change needs a restart", "key", key)
 	}
 	level.Set(cfg.Log.Level)
@@ -43,7 +47,17 @@ func (h *house) reload(file string, level *slog.LevelVar) {
 	h.book.SetLocal(desk.LocalEntries(cfg))
 	h.server.Apply(settings(cfg))
 	h.metrics.ConfigLoaded(time.Now())
+	h.loaded.Store(&desk.Config{File: h.loaded.Load().File, Loaded: time.Now(), Restart: restart})
 	h.log.Info("the configuration was read again", "mode", cfg.Mode)
+}
+
+// readFrom notes which file the configuration came from.
+func (h *house) readFrom(flagged string) {
+	if path, ok := config.Find(flagged); ok {
+		now := *h.loaded.Load()
+		now.File = path
+		h.loaded.Store(&now)
+	}
 }
 
 // needRestart names what differs and cannot change while moggyd runs.
@@ -61,6 +75,10 @@ func needRestart(old, now *config.Config) (keys []string) {
 		{"[tarpit] gap, slots", [2]any{old.Tarpit.Gap, old.Tarpit.Slots}, [2]any{now.Tarpit.Gap, now.Tarpit.Slots}},
 		{"[greylist] origin", old.Greylist.Origin, now.Greylist.Origin},
 		{"[dnsbl]", old.DNSBL, now.DNSBL},
+		{"[hints]", old.Hints, now.Hints},
+		{"[crawlers]", old.Crawlers, now.Crawlers},
+		{"[foreign]", old.Foreign, now.Foreign},
+		{"[good]", old.Good, now.Good},
 		{"grace", old.Grace, now.Grace},
 	}
 	for _, f := range fixed {

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
+
+	"moggy/greylist"
 )
 
 const (
@@ -86,4 +88,11 @@ func fold(name string) string {
 		}
 	}
 	return string(b)
+}
+
+// OfDomain is the origin of mail that passes SPF for a domain: so that it can be
+// made known before any has come. Not ok: no origin has that name.
+func OfDomain(name string) (greylist.Origin, bool) {
+	domain := registered(fold(name))
+	return greylist.Origin{Kind: greylist.Domain, Name: domain}, domain != ""
 }

@@ -1,9 +1,11 @@
 package desk
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"moggy/cmd/internal/config"
@@ -18,6 +20,9 @@ type Names struct {
 	Resolver *resolver.Resolver // nil: nothing has to be asked
 	Lists    *dnsbl.Checker     // nil: no lists. Nobody watches them yet: run its Watch, or Probe
 	Finder   origin.Finder
+
+	// Confirmed returns a reverse name of an address that leads back to it; nil: nobody needs one.
+	Confirmed func(context.Context, netip.Addr) (name string, ok, degraded bool)
 
 	fresh *resolver.Resolver // remembers next to nothing; nil: no lists
 }
@@ -34,8 +39,7 @@ type NamesOptions struct {
 // Close it when nobody asks any more.
 func NewNames(c *config.Config, o NamesOptions) (*Names, error) {
 	n := &Names{Finder: origin.Networks{}}
-	byName := c.Greylist.Origin != config.OriginNetwork
-	if !byName && len(c.DNSBL.Lists) == 0 {
+	if !asks(c) {
 		return n, nil
 	}
 	servers, err := nameServers(c)
@@ -45,10 +49,7 @@ func NewNames(c *config.Config, o NamesOptions) (*Names, error) {
 	if n.Resolver, err = resolver.New(resolver.Options{Servers: servers, Timeout: patience(c), Log: o.Log, Observe: o.Asked}); err != nil {
 		return nil, fmt.Errorf("%w; set [dnsbl] servers", err)
 	}
-	if byName {
-		n.Finder, err = origin.New(origin.Options{Resolver: n.Resolver, Log: o.Log, Observe: o.Found})
-	}
-	if err == nil && len(c.DNSBL.Lists) > 0 {
+	if err = n.addOrigins(c, o); err == nil && len(c.DNSBL.Lists) > 0 {
 		err = n.addLists(c, servers, o)
 	}
 	if err != nil {
@@ -56,6 +57,26 @@ func NewNames(c *config.Config, o NamesOptions) (*Names, error) {
 		return nil, err
 	}
 	return n, nil
+}
+
+// asks reports whether DNS has to be asked anything at all: about strangers, about
+// crawlers, or for the mail hosts of those our users write to.
+func asks(c *config.Config) bool {
+	return c.Greylist.Origin != config.OriginNetwork || len(c.DNSBL.Lists) > 0 || len(c.Hints.Logs) > 0 ||
+		slices.ContainsFunc(c.Listeners, func(l config.Listener) bool { return l.Crawlers })
+}
+
+// addOrigins makes the Finder, and what tells crawlers.
+func (n *Names) addOrigins(c *config.Config, o NamesOptions) error {
+	d, err := origin.New(origin.Options{Resolver: n.Resolver, Log: o.Log, Observe: o.Found})
+	if err != nil {
+		return err
+	}
+	n.Confirmed = d.Confirmed
+	if c.Greylist.Origin != config.OriginNetwork {
+		n.Finder = d
+	}
+	return nil
 }
 
 // nameServers are those of the configuration, or of the system.
