@@ -234,7 +234,7 @@ type change struct {
 const (
 	opPut   = "put"   // in the place of what is there
 	opDel   = "del"   // takes it away
-	opAdd   = "add"   // only where nothing is there
+	opAdd   = "add"   // where nothing is there, or what was added earlier
 	opUse   = "use"   // a later time of use, only where it is there
 	opLearn = "learn" // unless what is there was found out later
 )
@@ -313,8 +313,9 @@ func (s *Store) writeUntil(ctx context.Context, until string, changes []change) 
 	return int(n), a.err()
 }
 
-// Restore puts back what Redis no longer has, and leaves alone what it has: all
-// that is in force on a node, for a [Follower] whose Redis was emptied. Entries of
+// Restore puts back what Redis no longer has, and leaves alone what it has that was
+// not added earlier: all that is in force on a node, for a [Follower] whose Redis
+// was emptied. Entries of
 // source Local are left out: each node has its own. An entry that a person took
 // away shortly before Redis lost that comes back. It returns how many came back.
 func (s *Store) Restore(ctx context.Context, entries iter.Seq[whitelist.Entry], traps iter.Seq[greylist.Trap]) (n int, err error) {

@@ -12,15 +12,17 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// A complaint is what Redis says when it does not do as it is told, by the first
-// word of the error, and what a person can do.
-type complaint struct{ word, means, do string }
+// A complaint is what Redis says when it does not do as it is told, by what the
+// error begins with, and what a person can do.
+type complaint struct{ begins, means, do string }
 
 // complaints is a table; nothing changes it.
 var complaints = [...]complaint{
 	{"WRONGPASS", "refuses the password", "look at [store] url in moggy.toml"},
 	{"NOAUTH", "wants a password", "write one into [store] url in moggy.toml"},
 	{"NOPERM", "does not let its user do what moggy does", "give the user the rules that moggy.toml(5) names"},
+	{"ERR The user executing the script can't", "does not let its user do what moggy does", "give the user the rules that moggy.toml(5) names"},
+	{"ERR Protocol error: unauthenticated", "wants a password", "write one into [store] url in moggy.toml"},
 	{"READONLY", "is a replica, and takes nothing", "name the master in [store] url, or use redis+sentinel://"},
 	{"OOM", "is full", "raise its maxmemory; type: redis-cli info memory"},
 	{"MISCONF", "cannot write to its disk, and takes nothing", "look at its log; type: redis-cli info persistence"},
@@ -43,7 +45,7 @@ func (s *Store) explain(err error) error {
 	}
 	if word, ok := errors.AsType[goredis.Error](err); ok {
 		for _, c := range complaints {
-			if text := word.Error(); strings.HasPrefix(text, c.word) || strings.Contains(text, "-"+c.word) { // in a script, before Redis 7
+			if text := word.Error(); strings.HasPrefix(text, c.begins) || strings.Contains(text, "-"+c.begins) { // in a script, before Redis 7
 				return fmt.Errorf("%s %s: %w; %s", s.at, c.means, err, c.do)
 			}
 		}

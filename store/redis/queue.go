@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"iter"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -101,9 +102,7 @@ func (q *queue) snapshot() snapshot {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s := make(snapshot, len(q.items))
-	for k, i := range q.items {
-		s[k] = i
-	}
+	maps.Copy(s, q.items)
 	return s
 }
 

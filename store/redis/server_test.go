@@ -47,6 +47,7 @@ type server struct {
 	port int
 	dir  string
 	args []string
+	pass string // of the administrator
 	cmd  *exec.Cmd
 	out  bytes.Buffer
 	done chan struct{}
@@ -99,17 +100,28 @@ func (s *server) launch(args ...string) {
 func (s *server) ready() {
 	s.t.Helper()
 	eventually(s.t, 20*time.Second, "redis-server did not start", func() bool {
-		c, err := net.DialTimeout("tcp", s.addr(), time.Second)
-		if err != nil {
-			return false
-		}
-		defer c.Close()
-		c.SetDeadline(time.Now().Add(time.Second))
-		c.Write([]byte("PING\r\n"))
-		var b [64]byte
-		n, _ := c.Read(b[:])
-		return n > 0 && !strings.Contains(string(b[:n]), "LOADING")
+		word := s.ping()
+		return word != "" && !strings.Contains(word, "LOADING")
 	})
+}
+
+// listens waits until the server says anything.
+func (s *server) listens() {
+	s.t.Helper()
+	eventually(s.t, 20*time.Second, "redis-server did not start", func() bool { return s.ping() != "" })
+}
+
+func (s *server) ping() string {
+	c, err := net.DialTimeout("tcp", s.addr(), time.Second)
+	if err != nil {
+		return ""
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(time.Second))
+	c.Write([]byte("PING\r\n"))
+	var b [64]byte
+	n, _ := c.Read(b[:])
+	return string(b[:n])
 }
 
 func (s *server) addr() string { return "127.0.0.1:" + strconv.Itoa(s.port) }
@@ -141,7 +153,7 @@ func (s *server) signal(sig syscall.Signal) {
 // do asks the server as an administrator would, with a client that waits.
 func (s *server) do(args ...any) any {
 	s.t.Helper()
-	c := goredis.NewClient(&goredis.Options{Addr: s.addr(), Protocol: 2, DisableIdentity: true})
+	c := goredis.NewClient(&goredis.Options{Addr: s.addr(), Password: s.pass, Protocol: 2, DisableIdentity: true})
 	defer c.Close()
 	v, err := c.Do(context.Background(), args...).Result()
 	if err != nil && !errors.Is(err, goredis.Nil) {

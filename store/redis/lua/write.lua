@@ -16,12 +16,15 @@ local function used(row, other)
   return table.concat({'1', deny, added, expires, later, rest}, ' ')
 end
 
+local function added(row)
+  local _, time = string.match(row, shape)
+  return tonumber(time) or 0
+end
+
 -- learned is what becomes of a row and a new one: the one that was found out later,
 -- with the latest use of both.
 local function learned(row, new)
-  local _, added = string.match(row, shape)
-  local _, newer = string.match(new, shape)
-  if added and newer and tonumber(added) > tonumber(newer) then return used(row, new) or row end
+  if added(row) > added(new) then return used(row, new) or row end
   return used(new, row) or new
 end
 
@@ -30,7 +33,7 @@ end
 local become = {
   put = function(_, new) return new end,
   del = function(row) if row then return false end end,
-  add = function(row, new) if not row then return new end end,
+  add = function(row, new) if not row or added(new) > added(row) then return new end end,
   use = function(row, new) return row and used(row, new) or nil end,
   learn = function(row, new)
     local result = row and learned(row, new) or new
