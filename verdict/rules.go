@@ -69,7 +69,7 @@ var table = [...]Rule{
 	{"over-budget", atConnect, Busy, "The budget of its class is used up, and its place in line would be too far back: 421 with the number where the listener's protocol has words for it, else closed.",
 		(*Facts).over, sayBudget, afford},
 	{"in-line", atConnect, Wait, "The budget of its class is used up for now: it waits for its turn, at most the class's wait, and is carried then.",
-		func(f *Facts) bool { return f.Budget.Wait > 0 && !f.Standing.Deny && (f.known() || f.streamed()) }, nil, afford},
+		func(f *Facts) bool { return f.Budget.Wait > 0 && !f.Full && !f.Standing.Deny && (f.known() || f.streamed()) }, nil, afford},
 	{"known", atConnect, Carry, "The address is known, by an entry, a login or because it passed before: it is carried to the backend untouched.",
 		(*Facts).known, nil, unallow},
 	{"full", atConnect, Busy, "Those who are not known hold all the slots that are theirs: 421. Known peers never meet this rule.",
