@@ -3,9 +3,11 @@ package proxy
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"time"
 
 	"moggy/metrics"
+	"moggy/proxy/tarpit"
 	"moggy/verdict"
 	"moggy/verdict/journal"
 	"moggy/whitelist"
@@ -13,11 +15,13 @@ import (
 )
 
 // holdings are what a connection has that others may need: its share of a budget,
-// a visitor's place, a place in line.
+// a slot of the pit, a visitor's place, a place in line. They belong to one
+// goroutine at a time.
 type holdings struct {
 	share   Share
-	visitor *places // nil: none
-	line    *places // nil: none
+	slot    *tarpit.Pit // where a slot is reserved for it; nil: none is, or the pit has taken it over
+	visitor *places     // nil: none
+	line    *places     // nil: none
 }
 
 // giveBack gives all of it back. To give back twice is to give back once.
@@ -27,6 +31,10 @@ func (h *holdings) giveBack() {
 	if h.visitor != nil {
 		h.visitor.free()
 		h.visitor = nil
+	}
+	if h.slot != nil {
+		h.slot.Release()
+		h.slot = nil
 	}
 }
 
@@ -38,14 +46,14 @@ func (h *holdings) leaveLine() {
 }
 
 // greet decides about a peer that has just connected and records it. What the
-// verdict needs, a slot of the pit or a place, the connection has; a peer that is
-// refused for want of one has spent nothing.
-func (d *door) greet(f *verdict.Facts, p *verdict.Policy) (verdict.Verdict, holdings) {
-	d.watchGateways(f)
-	var have holdings
-	v, s := d.judge.Connect(f, p, time.Now())
-	have.share = s
-	if !d.provide(f, &v, &have) {
+// verdict needs, a slot of the pit or a place, is put into have as soon as it is
+// taken; a peer that is refused for want of one has spent nothing.
+func (d *door) greet(f *verdict.Facts, p *verdict.Policy, have *holdings) verdict.Verdict {
+	f.Gateway = d.gateways.note(f.Peer.Addr())
+	var v verdict.Verdict
+	v, have.share = d.judge.Connect(f, p, time.Now())
+	d.tellGateways(f)
+	if !d.provide(f, &v, have) {
 		have.share.refund()
 		v = verdict.Decide(f, p)
 	}
@@ -54,9 +62,9 @@ func (d *door) greet(f *verdict.Facts, p *verdict.Policy) (verdict.Verdict, hold
 	}
 	d.record(f, &v)
 	if f.Service == whitelist.Web && f.Standing.Evidence == whitelist.Nothing {
-		d.wait.Go(func() { d.judge.Crawlers.Meet(d.carrying, f.Peer.Addr()) })
+		d.background(f.Ref, func() { d.judge.Crawlers.Meet(d.carrying, f.Peer.Addr()) })
 	}
-	return v, have
+	return v
 }
 
 // provide takes the places that a verdict needs; false, with the reason in the
@@ -65,8 +73,10 @@ func (d *door) provide(f *verdict.Facts, v *verdict.Verdict, have *holdings) boo
 	known := f.Standing.Known() || f.Gateway
 	switch a := v.Effective(); {
 	case talks(v):
-		f.Full = !d.pit.Reserve()
-		return !f.Full
+		if f.Full = !d.pit.Reserve(); f.Full {
+			return false
+		}
+		have.slot = d.pit
 	case !known && d.Service != whitelist.Mail && (a == verdict.Carry || a == verdict.Wait):
 		if f.Full = !d.visitors.take(); f.Full {
 			return false
@@ -83,49 +93,12 @@ func (d *door) provide(f *verdict.Facts, v *verdict.Verdict, have *holdings) boo
 	return true
 }
 
-// watchGateways notices when one private address makes most of the connections.
-// An address that somebody vouches for hides nobody.
-func (d *door) watchGateways(f *verdict.Facts) {
-	gateway, changed := d.gateways.note(f.Peer.Addr())
-	f.Gateway = gateway
-	if !changed {
-		return
-	}
-	at := d.gateways.address()
-	if at.IsValid() && d.judge.Book.List().Look(at, f.Service, time.Now()).Known() {
-		return
-	}
-	why := fmt.Sprintf("%s makes most of the connections, so it hides who really comes, and is carried unjudged: have it speak the PROXY protocol, or forward packets without rewriting their source; if it is one client, type: moggy allow add %s", at, at)
-	d.Alarm(metrics.SourceLost, at.IsValid(), why)
-}
-
-// stand has a peer wait for its turn, and carries it then. Who was let in
-// meanwhile need not wait any longer.
-func (d *door) stand(conn net.Conn, g *guest, f *verdict.Facts, v *verdict.Verdict) {
-	g.turn = make(chan struct{}, 1)
-	d.guests.enter(g, waiting)
-	t := time.NewTimer(v.Wait)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-g.turn:
-	case <-d.carrying.Done():
-	}
-	d.guests.leave(g)
-	g.have.leaveLine()
-	d.carry(conn, g, f, v)
-}
-
-// hurry ends the waiting of a peer that has become somebody else.
-func (s *Server) hurry(g *guest) {
-	now := s.judge.Book.List().Look(g.peer.Addr(), g.door.Service, time.Now())
-	if now.Class == g.class || !now.Known() {
-		return
-	}
-	select {
-	case g.turn <- struct{}{}:
-	default:
-	}
+// tellGateways raises the alarm about a gateway, or takes it back.
+func (d *door) tellGateways(f *verdict.Facts) {
+	d.gateways.tell(f.Peer.Addr(), f.Gateway, func(at netip.Addr) {
+		why := fmt.Sprintf("%s makes most of the connections, so it hides who really comes, and is carried unjudged: have it speak the PROXY protocol, or forward packets without rewriting their source; if it is one client, type: moggy allow add %s", at, at)
+		d.Alarm(metrics.SourceLost, at.IsValid(), why)
+	})
 }
 
 // shed says the verdict's reply and closes.

@@ -35,11 +35,20 @@ func (d *door) reach(conn net.Conn, g *guest, f *verdict.Facts) (peer, back net.
 		d.turnAway(conn, f, err)
 		return nil, nil, false
 	}
-	if len(greeting) == 0 {
+	if len(greeting) > 0 {
+		deliver(conn, greeting)
+		return handover.Guard(conn, g.said), back, true
+	}
+	if len(g.said) == 0 {
 		return conn, back, true
 	}
-	deliver(conn, greeting)
-	return handover.Guard(conn, nil), back, true
+	if _, err := deliver(back, g.said); err != nil {
+		back.Close()
+		g.have.share.refund()
+		d.turnAway(conn, f, err)
+		return nil, nil, false
+	}
+	return conn, back, true
 }
 
 // vouch tells the DNS lists of a peer that is good: a person said so, or its mail

@@ -14,16 +14,17 @@ type consultation struct {
 	score dnsbl.Score
 }
 
-// consult begins a consultation; nil if there are no lists.
-func (d *door) consult(peer netip.Addr) *consultation {
+// consult begins a consultation about the peer of a connection; nil if there are
+// no lists.
+func (d *door) consult(conn string, peer netip.Addr) *consultation {
 	lists := d.judge.Lists
 	if lists == nil {
 		return nil
 	}
 	c := &consultation{done: make(chan struct{})}
-	d.wait.Go(func() {
+	d.background(conn, func() {
+		defer close(c.done)
 		c.score = lists.Check(d.carrying, peer)
-		close(c.done)
 	})
 	return c
 }

@@ -113,15 +113,6 @@ func (l *lab) strangerGetsIn(t *testing.T) {
 	}
 }
 
-// tell sends lines and returns the last of n replies.
-func (c *caller) tell(text string, n int) (last string) {
-	last = c.ask(text)
-	for range n - 1 {
-		last = c.reply()
-	}
-	return last
-}
-
 // TestObservingHoldsNobodyUp: a DNS that never answers costs an observed peer a
 // second, however much it says.
 func TestObservingHoldsNobodyUp(t *testing.T) {

@@ -209,21 +209,21 @@ func (d *door) distrust() {
 // meet decides about a connection that has just been accepted, and acts on it.
 // It owns conn.
 func (d *door) meet(conn net.Conn) {
+	f := factsOf(journal.NewRef(), &d.DoorOptions, addrPort(conn.RemoteAddr()))
+	g := &guest{door: d, ref: f.Ref, peer: f.Peer, local: addrPort(conn.LocalAddr()), since: time.Now()}
 	defer func() {
-		if d.fault(conn.RemoteAddr().String(), recover()) {
+		if d.fault(f.Ref, recover()) {
 			conn.Close()
 		}
 	}()
-	peer, local := addrPort(conn.RemoteAddr()), addrPort(conn.LocalAddr())
+	defer g.have.giveBack()
 	set := d.settings.Load()
-	f := factsOf(journal.NewRef(), &d.DoorOptions, peer)
-	v, have := d.greet(&f, &set.Policy)
-	g := &guest{door: d, ref: f.Ref, peer: f.Peer, local: local, since: time.Now(), class: journal.ClassOf(&f), rule: v.Rule, have: have}
+	v := d.greet(&f, &set.Policy, &g.have)
+	g.class, g.rule = journal.ClassOf(&f), v.Rule
 	if talks(&v) {
-		d.hold(conn, g, set, f, v) // what it has is given back when it has left
+		d.hold(conn, g, set, f, v)
 		return
 	}
-	defer g.have.giveBack()
 	d.pass(conn, g, f, v)
 }
 
@@ -270,10 +270,12 @@ func (d *door) lastWord(conn net.Conn, r dialogue.Reply) int64 {
 	return int64(n)
 }
 
-// hold gives a stranger to the pit.
+// hold gives a stranger to the pit, and all that it has to its session.
 func (d *door) hold(conn net.Conn, g *guest, set *Settings, f verdict.Facts, v verdict.Verdict) {
 	s := newSession(d, g, set, f, v)
 	d.guests.enter(g, s.state())
+	g.have.slot = nil // the pit's own from here on
+	s.have, g.have = g.have, holdings{}
 	s.begin(d.pit.Hold(conn, s))
 }
 

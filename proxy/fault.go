@@ -18,3 +18,12 @@ func (s *Server) fault(conn string, recovered any) bool {
 	s.Alarm(metrics.InternalError, true, fmt.Sprintf("%s: %v", conn, recovered))
 	return true
 }
+
+// background runs f beside the connections; the end of the Server waits for it. A
+// fault in it ends nothing else.
+func (s *Server) background(conn string, f func()) {
+	s.wait.Go(func() {
+		defer func() { s.fault(conn, recover()) }()
+		f()
+	})
+}

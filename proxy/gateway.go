@@ -3,6 +3,8 @@ package proxy
 import (
 	"net/netip"
 	"sync"
+
+	"moggy/whitelist"
 )
 
 // gateways notices a private address that makes most of the connections: a
@@ -16,6 +18,7 @@ type gateways struct {
 	n     int                // connections seen
 	count map[netip.Addr]int // of those in last
 	now   netip.Addr         // the gateway; not valid: none
+	told  netip.Addr         // the one that the alarm is about; not valid: none
 }
 
 // How many connections are looked at, and how many of them have to come from one
@@ -26,9 +29,9 @@ const (
 	still   = watched / 2
 )
 
-// note takes one more connection down. gateway says whether its address hides who
-// comes; changed, that there is a gateway now or that there is none any more.
-func (g *gateways) note(addr netip.Addr) (gateway, changed bool) {
+// note takes one more connection down, and reports whether its address hides who
+// comes.
+func (g *gateways) note(addr netip.Addr) (gateway bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.count == nil {
@@ -42,19 +45,41 @@ func (g *gateways) note(addr netip.Addr) (gateway, changed bool) {
 	g.last[g.n%watched] = addr
 	g.n++
 	g.count[addr]++
-	was := g.now
 	switch {
 	case g.now.IsValid() && g.count[g.now] < still:
 		g.now = netip.Addr{}
 	case !g.now.IsValid() && addr.IsPrivate() && g.count[addr] >= most:
 		g.now = addr
 	}
-	return addr == g.now, g.now != was
+	return addr == g.now
 }
 
-// address is the gateway; not valid if there is none.
-func (g *gateways) address() netip.Addr {
+// tell calls say when there is something new to say: hides is whether addr, which
+// has just been noted, is a gateway that nobody vouches for. say gets the gateway,
+// not valid if there is none any more.
+func (g *gateways) tell(addr netip.Addr, hides bool, say func(netip.Addr)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.now
+	was := g.told
+	switch {
+	case hides:
+		g.told = addr
+	case addr == g.told || !g.now.IsValid():
+		g.told = netip.Addr{}
+	}
+	if g.told != was {
+		say(g.told)
+	}
+}
+
+// answeredFor reports whether somebody stands for all that comes from an address: a
+// person, the operator's own session, the machine's own networks. That somebody
+// logged in, or that mail passed, says nothing for a gateway: behind it was one of
+// many.
+func answeredFor(s whitelist.Standing) bool {
+	switch s.Evidence {
+	case whitelist.Operator, whitelist.Session, whitelist.Local:
+		return s.Known() || s.Deny
+	}
+	return false
 }

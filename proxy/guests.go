@@ -35,6 +35,7 @@ type guest struct {
 	session *session   // nil if carried from the start
 	have    holdings
 	turn    chan struct{} // to be told while waiting that its turn has come; nil: it does not wait
+	said    []byte        // while it waited, for the backend
 }
 
 // guests are all open connections. Descriptors bound them.

@@ -74,6 +74,8 @@ func (s *session) notTaken(err error) tarpit.Say {
 		return s.say(s.m.Settle(dialogue.Reply{Code: 451, Enhanced: "4.3.0", Text: "Try this recipient again later"}), false)
 	}
 	s.metrics.HandedOver(s.Name, 0)
+	s.have.share.refund()
+	s.pool.refund()
 	s.v = s.backendDown(&s.f, err)
 	return s.say(s.m.Settle(s.v.Reply), true)
 }

@@ -53,7 +53,7 @@ func (j *Judge) Connect(f *verdict.Facts, p *verdict.Policy, now time.Time) (ver
 	f.Stage = verdict.Connect
 	f.Standing = j.Book.List().Classify(f.Peer.Addr(), f.Service, now)
 	var s Share
-	if f.Gateway = f.Gateway && !f.Standing.Known(); !f.Gateway {
+	if f.Gateway = f.Gateway && !answeredFor(f.Standing); !f.Gateway {
 		c := f.Standing.Class
 		s, f.Budget = j.take(budget.KeyOf(c, f.Peer.Addr()), j.limit(c), now)
 	}

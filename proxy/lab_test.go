@@ -1,23 +1,19 @@
 package proxy
 
 import (
-	"bufio"
-	"bytes"
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/netip"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/pires/go-proxyproto"
 
 	"moggy/greylist"
 	"moggy/metrics"
@@ -27,23 +23,42 @@ import (
 	"moggy/verdict"
 	"moggy/verdict/journal"
 	"moggy/whitelist"
+	"moggy/whitelist/budget"
 )
 
-// A lab is the real proxy in virtual time: real store, real journal, connections
-// in memory, a backend of a few lines.
+// A lab is the real proxy in virtual time: real store, real budgets, connections
+// in memory, backends of a few lines.
 type lab struct {
 	t       *testing.T
 	dir     string
+	set     labSet
 	store   *bolt.Store
 	book    *whitelist.Book
 	traps   *greylist.Traps
+	judge   *Judge
 	server  *Server
-	listen  *memListener
-	backend *memBackend
+	listens atomic.Pointer[map[uint16]*memListener] // by port
+	backend *memBackend                             // behind port 25
+	streams *memStreams                             // behind all others
 	journal memJournal
-	alarms  []string // guarded by journal.mu
 	stop    context.CancelFunc
 	served  chan struct{}
+	beside  sync.WaitGroup // what runs beside the server
+}
+
+// A labSet is what a lab is set up with.
+type labSet struct {
+	settings func(*Settings) // changes the defaults; nil: does not
+	slots    int             // of the pit
+	visitors int             // 0: 100
+	line     int             // 0: 100
+	grace    time.Duration   // 0: 30 s
+	ports    []uint16        // that are listened at; none: 25
+	local    []whitelist.Entry
+	learn    func(*lab, *Judge)                 // tells the judge of the world outside; nil: nothing
+	beside   func(*lab) []func(context.Context) // what else the daemon runs, until the context ends; nil: nothing
+	healthy  func() error                       // of the store; nil: it is
+	recorder func(Recorder) Recorder            // around the journal; nil: nothing
 }
 
 // labTimers are moggy.toml's defaults.
@@ -51,61 +66,145 @@ var labTimers = greylist.Timers{Pass: 4 * time.Minute, PassUnnamed: 25 * time.Mi
 
 // inLab runs f in a lab with default settings, which change may alter.
 func inLab(t *testing.T, change func(*Settings), slots int, f func(l *lab)) {
-	inWorld(t, change, slots, func(*lab, *Judge) {}, f)
+	inHouse(t, labSet{settings: change, slots: slots}, f)
 }
 
 // inWorld is inLab with a judge that learn has told of the world outside.
 func inWorld(t *testing.T, change func(*Settings), slots int, learn func(*lab, *Judge), f func(l *lab)) {
+	inHouse(t, labSet{settings: change, slots: slots, learn: learn}, f)
+}
+
+// inHouse runs f in a lab. Afterwards nothing may be left open.
+func inHouse(t *testing.T, set labSet, f func(l *lab)) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		l := &lab{t: t, dir: dir, listen: newMemListener(), backend: &memBackend{}, served: make(chan struct{})}
-		set := &Settings{Policy: verdict.Policy{Hostname: "mx.test", GreyCode: 451, TrapTTL: 24 * time.Hour},
-			Stutter: 10 * time.Second, Recipients: 100, Errors: 10}
-		if change != nil {
-			change(set)
-		}
-		defer l.open(set, slots, learn)()
+		l := &lab{t: t, dir: dir, set: set, backend: &memBackend{}, streams: &memStreams{}}
+		l.start()
+		defer l.end()
 		f(l)
 	})
 }
 
-func (l *lab) open(set *Settings, slots int, learn func(*lab, *Judge)) (done func()) {
+// start opens the store and serves: what is in its file is known again.
+func (l *lab) start() {
+	l.server = nil
 	l.store = must(bolt.Open(bolt.Options{Path: filepath.Join(l.dir, "moggy.db")}))
-	l.book = must(whitelist.Open(l.t.Context(), whitelist.Options{Store: l.store, Now: time.Now(),
-		Changed: func(net netip.Prefix) {
+	l.book = must(whitelist.Open(l.t.Context(), whitelist.Options{Store: l.store, Local: l.set.local, Now: time.Now(),
+		Changed: func(changed netip.Prefix) {
 			if l.server != nil {
-				l.server.Changed(net)
+				l.server.Changed(changed)
 			}
 		}}))
 	l.traps = must(greylist.OpenTraps(l.t.Context(), l.store, []string{"trap@example.net"}, time.Now()))
-	j := NewJudge(l.book, l.store, l.traps, labTimers)
-	learn(l, j)
-	l.server = New(Options{Judge: j, Journal: &l.journal, Settings: set, Grace: 30 * time.Second, Visitors: 100, Line: 100,
-		Pit:     tarpit.New(tarpit.Options{Slots: slots, Gap: time.Second, Timeout: time.Minute}),
-		Metrics: metrics.New(metrics.Options{Listeners: []string{"smtp"}}), Log: slog.New(slog.DiscardHandler),
-		Doors: []DoorOptions{{Name: "smtp", Service: whitelist.Mail, Listen: l.listen, Idle: 10 * time.Minute,
-			Backend: relay.Backend{Address: "backend", Form: relay.ProxyV2, Dialer: l.backend.dial}}},
-	})
+	l.judge = NewJudge(l.book, l.store, l.traps, labTimers)
+	if l.set.learn != nil {
+		l.set.learn(l, l.judge)
+	}
+	l.server = New(l.options())
 	var ctx context.Context
 	ctx, l.stop = context.WithCancel(context.Background())
-	go func() { l.server.Serve(ctx); close(l.served) }()
-	l.server.doors[0].ask(ctx)
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		if j.Lists != nil {
-			j.Lists.Watch(ctx)
-		}
-	}()
-	return func() {
-		l.stop()
-		<-l.served
-		<-watched
-		if j.Lists != nil {
-			j.Lists.Close()
-		}
-		l.store.Close()
+	if err := l.server.Check(ctx); err != nil {
+		l.t.Fatal(err)
 	}
+	served := make(chan struct{})
+	l.served = served
+	go func(s *Server) { s.Serve(ctx); close(served) }(l.server)
+	if lists := l.judge.Lists; lists != nil {
+		l.beside.Go(func() { lists.Watch(ctx) })
+	}
+	if l.set.beside == nil {
+		return
+	}
+	for _, run := range l.set.beside(l) {
+		l.beside.Go(func() { run(ctx) })
+	}
+}
+
+// end ends the server as SIGTERM does, and sees that nothing is left.
+func (l *lab) end() {
+	l.stop()
+	<-l.served
+	l.beside.Wait()
+	if l.judge.Lists != nil {
+		l.judge.Lists.Close()
+	}
+	for _, left := range l.leftOpen() {
+		l.t.Errorf("in the end %s", left)
+	}
+	l.book.Flush(time.Now())
+	if err := l.store.Close(); err != nil {
+		l.t.Error(err)
+	}
+}
+
+func (l *lab) options() Options {
+	set := &Settings{Policy: verdict.Policy{Hostname: "mx.test", GreyCode: 451, TrapTTL: 24 * time.Hour},
+		Stutter: stutter, Recipients: 100, Errors: 10}
+	if l.set.settings != nil {
+		l.set.settings(set)
+	}
+	o := Options{Judge: l.judge, Journal: &l.journal, Settings: set, Grace: cmp.Or(l.set.grace, 30*time.Second), Healthy: l.set.healthy,
+		Visitors: cmp.Or(l.set.visitors, 100), Line: cmp.Or(l.set.line, 100), Log: slog.New(slog.DiscardHandler),
+		Pit: tarpit.New(tarpit.Options{Slots: l.set.slots, Gap: time.Second, Timeout: time.Minute})}
+	ports, names := l.set.ports, []string(nil)
+	if len(ports) == 0 {
+		ports = []uint16{25}
+	}
+	if l.set.recorder != nil {
+		o.Journal = l.set.recorder(o.Journal)
+	}
+	listens := make(map[uint16]*memListener)
+	for _, port := range ports {
+		listens[port] = newMemListener(port)
+		o.Doors = append(o.Doors, l.doorAt(port, listens[port]))
+		names = append(names, doorName(port))
+	}
+	l.listens.Store(&listens)
+	o.Metrics = metrics.New(metrics.Options{Listeners: names})
+	return o
+}
+
+// doorAt is the door of a port: the kind of it is that by convention.
+func (l *lab) doorAt(port uint16, listen net.Listener) DoorOptions {
+	d := DoorOptions{Name: doorName(port), Service: whitelist.Client, Tongue: TongueOf(port), Listen: listen,
+		Backend: relay.Backend{Address: doorName(port), Form: relay.ProxyV2, Dialer: l.streams.dial}}
+	switch port {
+	case 25:
+		d.Service, d.Idle, d.Backend.Dialer = whitelist.Mail, 10*time.Minute, l.backend.dial
+	case 80, 443:
+		d.Service = whitelist.Web
+	}
+	return d
+}
+
+func doorName(port uint16) string {
+	if port == 25 {
+		return "smtp"
+	}
+	return fmt.Sprintf("port%d", port)
+}
+
+// leftOpen says what is still taken.
+func (l *lab) leftOpen() (left []string) {
+	for _, row := range l.top() {
+		if row.Usage.Open != 0 {
+			left = append(left, fmt.Sprintf("%d of %s %s%s count as open", row.Usage.Open, row.Key.Class, row.Key.Net, row.Key.Origin))
+		}
+	}
+	s := l.server
+	counts := map[string]int{"slots": s.pit.Taken(), "visitors": int(s.visitors.taken.Load()),
+		"places in line": int(s.line.taken.Load()), "guests": len(s.Guests()), "hand-overs": len(s.opening)}
+	for what, n := range counts {
+		if n != 0 {
+			left = append(left, fmt.Sprintf("%d %s are taken", n, what))
+		}
+	}
+	return left
+}
+
+// top are the budgets that are in use.
+func (l *lab) top() []budget.Row {
+	return l.judge.Meter.(*budget.Local).Top(budget.MaxKeys, time.Now())
 }
 
 func must[T any](v T, err error) T {
@@ -127,17 +226,28 @@ func (j *memJournal) Append(r journal.Record) {
 	j.all = append(j.all, r)
 }
 
-// records are what the journal holds of an address, oldest first.
-func (l *lab) records(addr string) (found []journal.Record) {
+// where returns the records that f picks, oldest first.
+func (j *memJournal) where(f func(*journal.Record) bool) (found []journal.Record) {
 	synctest.Wait()
-	l.journal.mu.Lock()
-	defer l.journal.mu.Unlock()
-	for _, r := range l.journal.all {
-		if r.Peer.Addr() == netip.MustParseAddr(addr) {
-			found = append(found, r)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for i := range j.all {
+		if f(&j.all[i]) {
+			found = append(found, j.all[i])
 		}
 	}
 	return found
+}
+
+// records are what the journal holds of an address, oldest first.
+func (l *lab) records(addr string) []journal.Record {
+	from := netip.MustParseAddr(addr)
+	return l.journal.where(func(r *journal.Record) bool { return r.Peer.Addr() == from })
+}
+
+// notes are what was noted, oldest first.
+func (l *lab) notes() []journal.Record {
+	return l.journal.where(func(r *journal.Record) bool { return r.Event == journal.EventNoted })
 }
 
 // rules are the rules that decided about an address, oldest first.
@@ -149,210 +259,4 @@ func (l *lab) rules(addr string) string {
 		}
 	}
 	return strings.Join(rules, " ")
-}
-
-// A caller is a peer in the lab.
-type caller struct {
-	net.Conn
-	t    *testing.T
-	r    *bufio.Reader
-	came time.Time
-}
-
-func (l *lab) call(from string) *caller {
-	l.t.Helper()
-	ours, theirs := net.Pipe()
-	peer := net.TCPAddrFromAddrPort(netip.MustParseAddrPort(from + ":40000"))
-	l.listen.conns <- &memConn{Conn: ours, local: memAddr, remote: peer}
-	return &caller{Conn: theirs, t: l.t, r: bufio.NewReader(theirs), came: time.Now()}
-}
-
-// reply reads one reply, its lines joined by " / ".
-func (c *caller) reply() string {
-	c.t.Helper()
-	var lines []string
-	for {
-		line, err := c.r.ReadString('\n')
-		if err != nil {
-			return strings.Join(append(lines, "<"+err.Error()+">"), " / ")
-		}
-		lines = append(lines, strings.TrimSuffix(line, "\r\n"))
-		if len(line) < 4 || line[3] != '-' {
-			return strings.Join(lines, " / ")
-		}
-	}
-}
-
-// say sends lines in one write and wants the replies to begin as named.
-func (c *caller) say(text string, want ...string) {
-	c.t.Helper()
-	if text != "" {
-		go io.WriteString(c.Conn, strings.ReplaceAll(text, "\n", "\r\n"))
-	}
-	for _, w := range want {
-		if got := c.reply(); !strings.HasPrefix(got, w) {
-			c.t.Fatalf("to %q: %q, want %q", text, got, w)
-		}
-	}
-}
-
-// ask sends lines and returns the reply.
-func (c *caller) ask(text string) string {
-	c.t.Helper()
-	if text != "" {
-		go io.WriteString(c.Conn, strings.ReplaceAll(text, "\n", "\r\n"))
-	}
-	return c.reply()
-}
-
-// after wants that much time to have passed since the call.
-func (c *caller) after(want time.Duration) {
-	c.t.Helper()
-	if got := time.Since(c.came); got != want {
-		c.t.Errorf("%v after the call, want %v", got, want)
-	}
-}
-
-// memAddr is the lab's own address.
-var memAddr = &net.TCPAddr{IP: net.IPv4(192, 0, 2, 25), Port: 25}
-
-type memConn struct {
-	net.Conn
-	local, remote net.Addr
-}
-
-func (c *memConn) LocalAddr() net.Addr  { return c.local }
-func (c *memConn) RemoteAddr() net.Addr { return c.remote }
-
-type memListener struct {
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func newMemListener() *memListener {
-	return &memListener{conns: make(chan net.Conn), done: make(chan struct{})}
-}
-
-func (l *memListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-func (l *memListener) Close() error   { l.once.Do(func() { close(l.done) }); return nil }
-func (l *memListener) Addr() net.Addr { return memAddr }
-
-// A memBackend is a mail server that takes everything but nobody@… from everybody
-// but busy@…, and keeps what it was told.
-type memBackend struct {
-	mu       sync.Mutex
-	down     bool
-	slow     time.Duration // to accept
-	dialing  int
-	most     int // of dialing
-	sessions []*backendSession
-}
-
-// A backendSession is one connection that was no health check.
-type backendSession struct {
-	from  string // the address in the PROXY header
-	lines []string
-}
-
-func (b *memBackend) dial(context.Context, string, string) (net.Conn, error) {
-	b.dialed(1)
-	time.Sleep(b.slow) // virtual
-	b.dialed(-1)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.down {
-		return nil, errors.New("connection refused")
-	}
-	ours, theirs := net.Pipe()
-	go b.serve(theirs)
-	return ours, nil
-}
-
-func (b *memBackend) dialed(delta int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.dialing += delta
-	b.most = max(b.most, b.dialing)
-}
-
-func (b *memBackend) set(down bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.down = down
-}
-
-// told is what the sessions of an address said, a session a string.
-func (b *memBackend) told(from string) (sessions []string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, s := range b.sessions {
-		if s.from == from {
-			sessions = append(sessions, strings.Join(s.lines, "|"))
-		}
-	}
-	return sessions
-}
-
-func (b *memBackend) serve(c net.Conn) {
-	defer c.Close()
-	r := bufio.NewReader(c)
-	header, err := proxyproto.Read(r)
-	if err != nil {
-		return
-	}
-	s := &backendSession{}
-	if src, ok := header.SourceAddr.(*net.TCPAddr); ok && header.Command == proxyproto.PROXY {
-		s.from = src.IP.String()
-		b.mu.Lock()
-		b.sessions = append(b.sessions, s)
-		b.mu.Unlock()
-	}
-	io.WriteString(c, "220 backend ESMTP\r\n")
-	for inData := false; ; {
-		line, err := r.ReadString('\n')
-		if err != nil {
-			return
-		}
-		line = strings.TrimSuffix(line, "\r\n")
-		b.mu.Lock()
-		s.lines = append(s.lines, line)
-		b.mu.Unlock()
-		reply := b.answer(line, &inData)
-		if _, err := io.WriteString(c, reply); err != nil || strings.HasPrefix(reply, "221") {
-			return
-		}
-	}
-}
-
-func (b *memBackend) answer(line string, inData *bool) string {
-	verb := strings.ToUpper(string(bytes.TrimSpace([]byte(line)[:min(4, len(line))])))
-	switch {
-	case *inData && line != ".":
-		return ""
-	case *inData:
-		*inData = false
-		return "250 2.0.0 queued\r\n"
-	case verb == "EHLO":
-		return "250-backend\r\n250-PIPELINING\r\n250-STARTTLS\r\n250 SIZE 1000\r\n"
-	case verb == "MAIL" && strings.Contains(line, "busy@"):
-		return "450 4.3.2 Busy\r\n"
-	case verb == "RCPT" && strings.Contains(line, "nobody@"):
-		return "550 5.1.1 No such user\r\n"
-	case verb == "RCPT" && strings.Contains(line, "@foreign") || strings.Contains(line, "@example.com"):
-		return "554 5.7.1 Relay access denied\r\n"
-	case verb == "DATA":
-		*inData = true
-		return "354 go\r\n"
-	case verb == "QUIT":
-		return "221 2.0.0 bye\r\n"
-	}
-	return fmt.Sprintf("250 2.0.0 %s ok\r\n", verb)
 }

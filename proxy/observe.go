@@ -22,7 +22,7 @@ func (d *door) observe(conn net.Conn, g *guest, f verdict.Facts, v verdict.Verdi
 	}
 	d.guests.enter(g, carried)
 	defer d.guests.leave(g)
-	o := &observer{door: d, set: d.settings.Load(), lists: d.consult(f.Peer.Addr()), patience: time.Second, f: f, v: v}
+	o := &observer{door: d, set: d.settings.Load(), lists: d.consult(f.Ref, f.Peer.Addr()), patience: time.Second, f: f, v: v}
 	o.talk = dialogue.Options{Hostname: o.set.Policy.Hostname, Offer: everything, Recipients: o.set.Recipients, Errors: 1 << 30}
 	o.m = dialogue.New(&o.talk)
 	r := relay.CarryTapped(d.carrying, peer, back, relay.Options{Idle: d.Idle}, o)

@@ -30,14 +30,18 @@ type session struct {
 	v       verdict.Verdict // the last decision
 	lists   *consultation
 	counted bool // among the newcomers of its network
+	have    holdings
 	pool    Share
 	told    bool // the peer was deferred, refused or closed on
 	quit    bool
 	opened  *handover.Opened
 	refusal string      // the backend's, of what the peer had said before its RCPT
 	slow    atomic.Bool // every reply is stuttered
-	mu      sync.Mutex  // guards pit
-	pit     *tarpit.Held
+
+	mu     sync.Mutex // guards what follows
+	pit    *tarpit.Held
+	bad    bool // it is slow for what it did or for DNS lists, whatever the allow list says
+	listed bool // it is slow because of an entry
 }
 
 func newSession(d *door, g *guest, set *Settings, f verdict.Facts, v verdict.Verdict) *session {
@@ -46,7 +50,7 @@ func newSession(d *door, g *guest, set *Settings, f verdict.Facts, v verdict.Ver
 		Recipients: set.Recipients, Errors: set.Errors}
 	s.m = dialogue.New(&s.talk)
 	s.slow.Store(v.Action == verdict.Hold)
-	s.lists = d.consult(g.peer.Addr())
+	s.lists = d.consult(f.Ref, g.peer.Addr())
 	g.session = s
 	return s
 }
@@ -68,16 +72,30 @@ func (s *session) begin(h *tarpit.Held) {
 }
 
 // reconsider looks at the peer's standing again, because the allow list changed:
-// who is known now is no longer stuttered at, who is listed or denied now is.
+// who is known now is no longer stuttered at, nor is who was forgiven; who is
+// listed or denied now is.
 func (s *session) reconsider() {
 	standing := s.judge.Book.List().Look(s.guest.peer.Addr(), s.Service, time.Now())
-	s.slow.Store(standing.Deny || standing.Listed())
-	s.guests.become(s.guest, s.state())
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	was := s.listed
+	if s.listed = standing.Deny || standing.Listed(); was && !s.listed {
+		s.bad = false
+	}
+	s.slow.Store(s.listed || s.bad && !standing.Known())
+	s.guests.become(s.guest, s.state())
 	if standing.Known() && s.pit != nil {
 		s.pit.Hurry()
 	}
+}
+
+// slowDown stutters at the peer from now on, for what it did.
+func (s *session) slowDown() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bad = true
+	s.slow.Store(true)
+	s.guests.become(s.guest, held)
 }
 
 // pace is how long a reply is stuttered.
@@ -89,27 +107,34 @@ func (s *session) pace() time.Duration {
 }
 
 // Greet implements tarpit.Talker.
-func (s *session) Greet() tarpit.Say {
+func (s *session) Greet() (say tarpit.Say) {
+	defer func() { s.spare(recover(), &say) }()
 	return tarpit.Say{Text: s.talk.Greeting().Append(nil), Slow: max(s.set.Stutter, s.pace())}
 }
 
 // Early implements tarpit.Talker. The verdict stands; the log says at once what
 // the peer's records will say when there are any.
 func (s *session) Early() {
+	defer func() { s.spare(recover(), nil) }()
 	s.f.Early = true
 	r := journal.Decided(time.Now(), &s.f, &s.v)
 	s.log.LogAttrs(context.Background(), slog.LevelInfo, "early", r.LogAttrs()...)
 }
 
-// Hear implements tarpit.Talker. A fault of ours ends this conversation, with
-// 421, and no other.
+// Hear implements tarpit.Talker.
 func (s *session) Hear(in []byte) (used int, say tarpit.Say) {
-	defer func() {
-		if s.fault(s.f.Ref, recover()) {
-			used, say = len(in), s.say(dialogue.Reply{Code: 421, Enhanced: "4.3.0", Text: "Internal error, come back later (ref " + s.f.Ref + ")"}, true)
-		}
-	}()
+	used = len(in)
+	defer func() { s.spare(recover(), &say) }()
 	return s.listen(in)
+}
+
+// spare sees to it that a fault of ours ends this conversation, with 421, and no
+// other.
+func (s *session) spare(recovered any, say *tarpit.Say) {
+	if s.fault(s.f.Ref, recovered) && say != nil {
+		r := dialogue.Reply{Code: 421, Enhanced: "4.3.0", Text: "Internal error, come back later (ref " + s.f.Ref + ")"}
+		*say = tarpit.Say{Text: r.Append(nil), Then: tarpit.Close}
+	}
 }
 
 func (s *session) listen(in []byte) (int, tarpit.Say) {
@@ -214,8 +239,7 @@ func (s *session) message() tarpit.Say {
 // refuse says what the verdict says of a recipient or a message.
 func (s *session) refuse(r dialogue.Reply) tarpit.Say {
 	if s.v.Action == verdict.Hold {
-		s.slow.Store(true)
-		s.guests.become(s.guest, held)
+		s.slowDown()
 	}
 	s.told = s.told || r.Code >= 400
 	return s.say(s.m.Settle(r), r.Code == 421)
@@ -236,10 +260,15 @@ func (s *session) Lapse(why tarpit.Why) tarpit.Say {
 	return tarpit.Say{Text: r.Append(nil)}
 }
 
-// Left implements tarpit.Talker.
+// Left implements tarpit.Talker. A fault of ours leaves nothing open.
 func (s *session) Left(l tarpit.Left) {
+	defer func() {
+		if s.fault(s.f.Ref, recover()) {
+			s.closeAll(l)
+		}
+	}()
 	defer s.guests.leave(s.guest)
-	defer s.guest.have.giveBack()
+	defer s.have.giveBack()
 	defer s.pool.end()
 	s.metrics.Stuttered(l.Stutters, l.Held)
 	end := journal.End{Outcome: s.outcome(l.Why), Held: l.Held, In: l.In, Out: l.Out, Answer: s.refusal}
@@ -250,6 +279,15 @@ func (s *session) Left(l tarpit.Left) {
 		s.opened.Conn.Close() // the peer went away while it was being handed over
 	}
 	s.ended(&s.f, &s.v, end)
+}
+
+func (s *session) closeAll(l tarpit.Left) {
+	if l.Conn != nil {
+		l.Conn.Close()
+	}
+	if s.opened != nil {
+		s.opened.Conn.Close()
+	}
 }
 
 // outcome says how a dialogue ended that led to no hand-over.
