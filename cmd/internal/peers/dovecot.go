@@ -81,3 +81,13 @@ func (p *program) addUsers() {
 
 // LogFile names the file that Dovecot writes its log to.
 func (d *IMAP) LogFile() string { return d.path("log", "dovecot") }
+
+// Rotate gives the log another name, ends it, and has Dovecot begin a new one, as logrotate(8) does.
+func (d *IMAP) Rotate() {
+	d.t.Helper()
+	if err := os.Rename(d.LogFile(), d.LogFile()+".1"); err != nil {
+		d.t.Fatal(err)
+	}
+	ns := "/proc/" + pid(d.cmd) + "/ns/"
+	d.run("nsenter", "--mount="+ns+"mnt", "--pid="+ns+"pid", "--", "/usr/bin/doveadm", "-c", d.path("dovecot.conf"), "log", "reopen")
+}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -48,4 +49,12 @@ func TestDovecot(t *testing.T) {
 		t.Errorf("a wrong password: %q", got)
 	}
 	d.WaitLog(t.Context(), regexp.MustCompile(`auth failed, 1 attempts.*rip=192\.0\.2\.7,`))
+	d.Rotate()
+	if got := imapLogin(t, d.Plain, "", "rotated", Password); !strings.HasPrefix(got, "a OK") {
+		t.Errorf("after its log was rotated: %q", got)
+	}
+	d.WaitLog(t.Context(), regexp.MustCompile(`Login: user=<rotated>`))
+	if old, err := os.ReadFile(d.LogFile() + ".1"); err != nil || strings.Contains(string(old), "<rotated>") {
+		t.Errorf("it went on in the old log: %v", err)
+	}
 }

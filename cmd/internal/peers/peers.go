@@ -31,7 +31,7 @@ const (
 )
 
 // Need skips the test when one of the programs ("postfix", "opensmtpd", "exim", "dovecot", "nginx", "fail2ban", "swaks") cannot be run here,
-// and says what is missing. With MOGGY_E2E=1 in the environment, as in CI, the test fails instead. Need installs
+// and says what is missing; "namespace" is what [Inside] takes. With MOGGY_E2E=1 in the environment, as in CI, the test fails instead. Need installs
 // nothing. What starts a program calls Need by itself.
 func Need(t testing.TB, programs ...string) {
 	t.Helper()
@@ -55,6 +55,8 @@ func Demand(t testing.TB, name string, err error) {
 // have says why the named program cannot be run here.
 func have(name string) error {
 	switch name {
+	case "namespace":
+		return first(haveNamespaces, func() error { return haveCommand("ip") })
 	case "swaks":
 		return haveCommand("swaks")
 	case "postfix":
