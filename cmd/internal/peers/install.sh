@@ -1,8 +1,8 @@
 #!/bin/sh
-# install.sh: fetches the mail programs, name servers and firewalls that the end-to-end tests run, on Debian, as root.
+# install.sh: fetches the mail programs, name servers, firewalls and whatever else the tests run, on Debian, as root.
 #
-# Postfix, swaks, unbound, rbldnsd, nftables, iptables, ipset, fail2ban and Redis are installed, and none of them is
-# started.
+# Postfix, swaks, unbound, rbldnsd, nftables, iptables, ipset, fail2ban, Redis, Prometheus (for promtool), HAProxy and
+# docker-compose (to check what deploy/ holds) are installed, and none of them is started.
 # Debian's OpenSMTPD and Exim cannot be installed beside Postfix, and Dovecot and nginx need not be: they and the
 # libraries they miss are unpacked below $MOGGY_PEERS_CACHE (default: moggy-peers in the user's cache directory).
 # Nothing that is installed is removed or upgraded. Run it as often as you like.
@@ -24,7 +24,7 @@ leave() {
 
 install_programs() {
 	missing=
-	for package in postfix swaks libnet-ssleay-perl unbound rbldnsd nftables iptables ipset fail2ban redis-server; do
+	for package in postfix swaks libnet-ssleay-perl unbound rbldnsd nftables iptables ipset fail2ban redis-server prometheus haproxy docker-compose; do
 		dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"
 	done
 	[ -n "$missing" ] || return 0
@@ -39,13 +39,13 @@ install_programs() {
 	esac
 	# shellcheck disable=SC2086 # one word a package
 	quietly apt-get install -y --no-install-recommends --no-upgrade --no-remove $missing
-	# Nor may it start with the machine, where it would write firewall rules.
-	case $missing in
-	*fail2ban*) [ ! -e /run/systemd/system ] && [ ! -e /etc/systemd/system ] || quietly systemctl disable fail2ban ;;
-	esac
-	case $missing in
-	*redis*) [ ! -e /run/systemd/system ] && [ ! -e /etc/systemd/system ] || quietly systemctl disable redis-server ;;
-	esac
+	# Nor may it start with the machine, where it would write firewall rules and take ports.
+	[ -e /run/systemd/system ] || [ -e /etc/systemd/system ] || return 0
+	for service in fail2ban redis-server prometheus haproxy; do
+		case $missing in
+		*$service*) quietly systemctl disable $service ;;
+		esac
+	done
 }
 
 # missing_libraries PACKAGE...: the libraries they need, and what those need, that are not installed
@@ -88,7 +88,7 @@ mkdir -p "$cache"
 quietly apt-get update
 install_programs
 echo "postfix: $(postconf -dh mail_version)"
-for package in unbound rbldnsd nftables iptables ipset fail2ban redis-server; do
+for package in unbound rbldnsd nftables iptables ipset fail2ban redis-server prometheus haproxy docker-compose; do
 	echo "$package: $(dpkg-query -W -f '${Version}' "$package")"
 done
 unpack opensmtpd opensmtpd
