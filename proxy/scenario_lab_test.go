@@ -28,7 +28,7 @@ type stage struct {
 	began    time.Time
 	hints    atomic.Pointer[hints.Hints]
 	firewall firewall
-	down     atomic.Bool // the store
+	down     atomic.Bool // the store's disk, see healthy
 }
 
 // The lab's room: a pit as small as the reference simulator's, the rest as on a
@@ -61,7 +61,6 @@ func (s *stage) learn(l *lab, j *Judge) {
 	j.Finder = dns
 	j.Lists = dnsbl.New(dnsbl.Options{Resolver: w, Threshold: 3, Events: listAlarms{&l.journal}, Lists: []dnsbl.List{{Zone: listZone, Weight: 3}}})
 	j.Crawlers = &Crawlers{Names: crawlerNames, Confirmed: dns.Confirmed, Book: l.book}
-	j.Greylist = &brittle{j.Greylist, &s.down}
 	l.traps.Configure(w.Traps, time.Now())
 	l.backend.users, l.backend.brief = lower(w.ValidRcpt), true
 	s.hints.Store(hints.New(hints.Options{Book: l.book, Resolver: w,
@@ -100,40 +99,15 @@ func (s *stage) beside(l *lab) []func(context.Context) {
 	return []func(context.Context){s.hints.Load().Run, watch.Run}
 }
 
-var errStoreDown = errors.New("the store is down")
+var errStoreDown = errors.New("the disk is full")
 
+// healthy is what the embedded store says of itself. As long as its disk fails it
+// answers from memory, and keeps there what it could not write (see store/bolt).
 func (s *stage) healthy() error {
 	if s.down.Load() {
 		return errStoreDown
 	}
 	return nil
-}
-
-// A brittle greylist can be down.
-type brittle struct {
-	greylist.Store
-	down *atomic.Bool
-}
-
-func (b *brittle) Try(ctx context.Context, t greylist.Try) (greylist.Result, error) {
-	if b.down.Load() {
-		return greylist.Result{}, errStoreDown
-	}
-	return b.Store.Try(ctx, t)
-}
-
-func (b *brittle) Peek(ctx context.Context, t greylist.Try) (greylist.Result, error) {
-	if b.down.Load() {
-		return greylist.Result{}, errStoreDown
-	}
-	return b.Store.Peek(ctx, t)
-}
-
-func (b *brittle) Pass(ctx context.Context, o greylist.Origin, now time.Time) error {
-	if b.down.Load() {
-		return errStoreDown
-	}
-	return b.Store.Pass(ctx, o, now)
 }
 
 // listAlarms notes what the DNS lists raise, as the daemon does.

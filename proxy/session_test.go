@@ -1,12 +1,17 @@
 package proxy
 
 import (
+	"context"
+	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"moggy/dnsbl"
+	"moggy/greylist"
+	"moggy/verdict"
 	"moggy/whitelist"
 )
 
@@ -66,6 +71,32 @@ func TestForgivenATrapIsNotSlow(t *testing.T) {
 			t.Error("it was not forgiven")
 		}
 		c.Close()
+	})
+}
+
+// away is a greylist that cannot be asked.
+type away struct{ greylist.Store }
+
+func (away) Try(context.Context, greylist.Try) (greylist.Result, error) {
+	return greylist.Result{}, errors.New("no answer")
+}
+
+// Where the greylist cannot be asked strangers come back later, and the known come
+// as ever.
+func TestGreylistAway(t *testing.T) {
+	inWorld(t, nil, 10, func(_ *lab, j *Judge) { j.Greylist = away{j.Greylist} }, func(l *lab) {
+		c := l.call(stranger)
+		c.say("", greeted[0])
+		c.say(envelope, append(greeted[1:], "451 4.3.0 Try again later (ref ")...)
+		c.Close()
+		allow(l, friend, false)
+		known := l.call(friend)
+		known.say("", "220 backend")
+		known.after(0)
+		known.Close()
+		if r := l.records(stranger)[1]; r.Rule != "greylist-down" || !slices.Contains(r.Degraded, verdict.Store) {
+			t.Errorf("the record says %+v", r)
+		}
 	})
 }
 
