@@ -31,7 +31,7 @@ func actionColour(action string) string {
 		return green
 	case action == "carry", action == "hand-over":
 		return green
-	case action == "talk", action == "defer", action == "answer":
+	case action == "wait", action == "talk", action == "defer", action == "answer":
 		return yellow
 	case action == "hold", action == "busy", action == "close":
 		return red

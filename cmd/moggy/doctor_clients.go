@@ -85,7 +85,7 @@ func (x *examination) hints() {
 	at, last := x.status.Hints, x.status.Health.Login
 	switch {
 	case !at.Logins():
-		x.add(warn, "hints", "nobody tells moggy who logs in, so clients of "+printable(strings.Join(doors, ", "))+" stay unknown", reportLines("")...)
+		x.add(warn, "hints", "nobody tells moggy who logs in, so clients of "+printable(strings.Join(doors, ", "))+" stay unknown", reportLines(at)...)
 	case !x.status.Daemon:
 	case x.now().Sub(last) <= hintsWithin:
 		x.add(fine, "hints", "the last report of a login came "+x.ago(last))
@@ -111,20 +111,21 @@ func (x *examination) unreported(doors []string, at desk.HintSources) {
 	}
 	do := []string{"see that moggyd may read " + printable(strings.Join(at.Logs, ", "))}
 	if at.Dovecot != "" {
-		do = reportLines(at.Dovecot)
+		do = reportLines(at)
 	}
 	x.add(warn, "hints", fmt.Sprintf("no report of a login in %s although %s used %s", span(hintsWithin),
 		count(len(distinct), "client"), printable(strings.Join(doors, ", "))), do...)
 }
 
-// reportLines are what makes Dovecot report logins to an address: what to write into
+// reportLines are what makes Dovecot 2.3 report logins: what to write into
 // dovecot.conf, and into moggy.toml where that has no address yet.
-func reportLines(address string) (lines []string) {
+func reportLines(at desk.HintSources) (lines []string) {
+	address := at.Dovecot
 	if address == "" {
 		address = "127.0.0.1:9143"
-		lines = append(lines, "in moggy.toml:     [hints] dovecot = \""+address+"\"")
+		lines = append(lines, fmt.Sprintf("in moggy.toml:     [hints] dovecot = %q    or logs = [\"/var/log/mail.log\"]", address))
 	}
-	for _, line := range []string{
+	settings := []string{
 		"auth_policy_server_url = http://" + address + "/dovecot",
 		"auth_policy_hash_nonce = what this prints: openssl rand -hex 16",
 		"auth_policy_check_before_auth = no",
@@ -132,7 +133,11 @@ func reportLines(address string) (lines []string) {
 		"auth_policy_report_after_auth = yes",
 		"auth_policy_server_timeout_msecs = 200",
 		"auth_policy_request_attributes = remote=%{rip} login=%{requested_username} protocol=%s pwhash=%{hashed_password}",
-	} {
+	}
+	if at.Key {
+		settings = append(settings, "auth_policy_server_api_header = X-API-Key:what stands as dovecot_key in moggy.toml")
+	}
+	for _, line := range settings {
 		lines = append(lines, "in dovecot.conf:   "+printable(line))
 	}
 	return lines

@@ -153,7 +153,7 @@ func (x *examination) alarms() {
 			other++
 			continue
 		}
-		x.add(fail, "alarm", fmt.Sprintf("alarm %s since %s (%s): %s", a.Name, x.clock(a.Since), x.ago(a.Since), printable(a.Why)), do)
+		x.add(fail, "alarm", fmt.Sprintf("alarm %s since %s (%s): %s", printable(a.Name), x.clock(a.Since), x.ago(a.Since), printable(a.Why)), do)
 	}
 	switch {
 	case !x.status.Daemon || len(x.status.Alarms) > other:

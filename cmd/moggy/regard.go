@@ -180,6 +180,9 @@ func (t *tool) fateAndWhy(r desk.Trial) string {
 	if r.Grey != nil && r.Standing.Entry == nil {
 		text += "; origin " + t.greyText(r)
 	}
+	if c := r.Crawler; c != nil && c.Name != "" {
+		text += "; " + crawlerText(c)
+	}
 	return text
 }
 

@@ -47,7 +47,7 @@ func (t *tool) tellStatus(s desk.Status) {
 	tab.indent = "  "
 	tab.paint = t.alarmColumn
 	for _, a := range s.Alarms {
-		tab.row(alarmWord, fmt.Sprintf("%s since %s (%s): %s", a.Name, t.clock(a.Since), t.ago(a.Since), printable(a.Why)))
+		tab.row(alarmWord, fmt.Sprintf("%s since %s (%s): %s", printable(a.Name), t.clock(a.Since), t.ago(a.Since), printable(a.Why)))
 	}
 	for _, l := range s.Listeners {
 		tab.row("listener", t.listenerText(s, l))

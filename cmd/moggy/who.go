@@ -36,14 +36,7 @@ var groupings = map[string]func(proxy.Guest) string{
 }
 
 func (t *tool) who(c *cli.Context) error {
-	by := c.String("by")
-	if by != "" && groupings[by] == nil {
-		return fmt.Errorf("connections cannot be counted by %q; choose state, class, rule or listener", by)
-	}
-	if s := c.String("state"); s != "" && !slices.Contains(states, s) {
-		return fmt.Errorf("there is no state %q; choose talk, hold, wait or carry", s)
-	}
-	if err := t.checkClass(c.Context, c.String("class")); err != nil {
+	if err := t.checkWho(c); err != nil {
 		return err
 	}
 	if c.Bool("stuck") {
@@ -53,15 +46,9 @@ func (t *tool) who(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	guests := []proxy.Guest{}
-	counted := c.NArg() == 0 && c.String("state") == "" && c.String("class") == ""
-	var stuck desk.StuckList
-	err = t.ask(c.Context, func(ctx context.Context, d desk.Desk) (err error) {
-		if counted && !t.json {
-			if stuck, err = d.Stuck(ctx, desk.StuckFilter{Limit: 1}); err != nil {
-				return err
-			}
-		}
+	listed := c.NArg() > 0 || c.String("state") != "" || c.String("class") != ""
+	guests, stuck := []proxy.Guest{}, 0
+	err = t.ask(c.Context, func(ctx context.Context, d desk.Desk) error {
 		for _, net := range nets {
 			list, err := d.Who(ctx, desk.WhoFilter{State: c.String("state"), Class: whitelist.Class(c.String("class")), Net: net})
 			if err != nil {
@@ -69,22 +56,38 @@ func (t *tool) who(c *cli.Context) error {
 			}
 			guests = append(guests, list.Guests...)
 		}
-		return nil
+		if listed || t.json {
+			return nil
+		}
+		mails, err := d.Stuck(ctx, desk.StuckFilter{Limit: 1})
+		stuck = mails.Total
+		return err
 	})
-	switch {
+	switch by := c.String("by"); {
 	case err != nil || t.json:
 		return t.orJSON(err, desk.WhoList{Guests: guests})
 	case len(guests) == 0:
 		t.say("nobody")
-	case by == "" && !counted:
+	case by == "" && listed:
 		t.guestTable(guests)
 	default:
 		t.groupTable(guests, cmp.Or(by, "state"))
 	}
-	if stuck.Total > 0 {
-		t.say("%s came back and did not pass; type: moggy who --stuck", t.paint(yellow, "stuck: "+count(stuck.Total, "mail")))
+	if stuck > 0 {
+		t.say("%s came back and did not pass; type: moggy who --stuck", t.paint(yellow, "stuck: "+count(stuck, "mail")))
 	}
 	return nil
+}
+
+// checkWho says what is wrong with what was typed.
+func (t *tool) checkWho(c *cli.Context) error {
+	if by := c.String("by"); by != "" && groupings[by] == nil {
+		return fmt.Errorf("connections cannot be counted by %q; choose state, class, rule or listener", by)
+	}
+	if s := c.String("state"); s != "" && !slices.Contains(states, s) {
+		return fmt.Errorf("there is no state %q; choose talk, hold, wait or carry", s)
+	}
+	return t.checkClass(c.Context, c.String("class"))
 }
 
 func (t *tool) guestTable(guests []proxy.Guest) {

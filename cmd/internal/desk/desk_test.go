@@ -15,6 +15,8 @@ import (
 	"moggy/store/bolt"
 	"moggy/verdict"
 	"moggy/whitelist"
+	"moggy/whitelist/budget"
+	"moggy/whitelist/foreign"
 )
 
 // noon is when all tests happen.
@@ -111,6 +113,22 @@ func (h house) passed(t testing.TB, peer string) {
 	}
 }
 
+// learned makes a peer of which something was learned.
+func (h house) learned(t testing.TB, peer string, c whitelist.Class, s whitelist.Source) {
+	t.Helper()
+	e := whitelist.Entry{Net: whitelist.Net(netip.MustParseAddr(peer)), Class: c, Source: s, Note: "a note", Added: noon, Expires: noon.Add(time.Hour)}
+	if err := h.Judge.Book.Learn(e, noon); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// use takes so many connections of a budget.
+func (h house) use(peer string, c whitelist.Class, n int) {
+	for range n {
+		h.Judge.Meter.Take(budget.KeyOf(c, netip.MustParseAddr(peer)), budget.For(*h.Judge.Limits.Load(), c), noon)
+	}
+}
+
 // play asks d of everything there is, and returns the answers as JSON.
 func play(t *testing.T, d Desk) []string {
 	var said []string
@@ -175,10 +193,27 @@ func play(t *testing.T, d Desk) []string {
 		a, err := d.Who(ctx, q)
 		note(a, err)
 	}
+	mails, err := d.Stuck(ctx, StuckFilter{})
+	note(mails, err)
+	for _, a := range []string{"", "192.0.2.7", "203.0.113.9", "203.0.113.78", "10.2.3.4", "::ffff:203.0.113.78"} {
+		addr, _ := netip.ParseAddr(a)
+		held, err := d.Evidence(ctx, EvidenceFilter{addr})
+		note(held, err)
+		seen, err := d.Blocked(ctx, BlockFilter{addr})
+		seen.Time = time.Time{}
+		for i := range seen.Hits {
+			seen.Hits[i].First = time.Time{}
+		}
+		note(seen, err)
+	}
+	nets, err := d.Good(ctx, GoodFilter{})
+	note(nets, err)
+	used, err := d.Top(ctx, TopFilter{Limit: 2})
+	note(used, err)
 	dns, err := d.Lists(ctx, ListsFilter{})
 	note(dns, err)
 	status, err := d.Status(ctx, StatusFilter{})
-	status.StateDir, status.Journal.Dir, status.Figures.StorePending = "", "", 0
+	status.StateDir, status.Journal.Dir, status.Figures.StorePending, status.Foreign = "", "", 0, nil
 	note(status, err)
 	return said
 }
@@ -191,6 +226,11 @@ func TestOneDeskTwoWays(t *testing.T) {
 		h.try(t, "198.51.100.3", "eve@example.net", noon.Add(-2*time.Minute))
 		h.listed(t, "203.0.113.9")
 		h.passed(t, "203.0.113.77")
+		h.learned(t, "203.0.113.78", whitelist.User, whitelist.Login)
+		h.Foreign = foreign.NewWatch(foreign.Options{Readers: []foreign.Reader{fakeWall("203.0.113.78", "192.0.2.0/24")}, List: h.Judge.Book.List})
+		h.Health = func() Health { return Health{Login: noon, HintFaults: []string{"deaf"}} }
+		h.use("203.0.113.78", whitelist.User, 3)
+		h.use("192.0.2.7", whitelist.Listed, 2)
 		return h
 	}
 	direct := play(t, furnished().Local)

@@ -102,6 +102,9 @@ func localOver(ctx context.Context, c *config.Config, store *bolt.Store) (*Local
 	}
 	j := proxy.NewJudge(book, store, traps, TimersOf(c))
 	j.Lists, j.Finder = names.Lists, names.Finder
+	j.Crawlers = &proxy.Crawlers{Names: c.Crawlers.Names, Confirmed: names.Confirmed, Book: book}
+	limits := LimitsOf(c)
+	j.Limits.Store(&limits)
 	set := SettingsOf(c)
 	l := NewLocal(Options{Judge: j, Settings: func() Settings { return set },
 		Figures: func() Figures { return StoreFigures(store) }})

@@ -30,6 +30,7 @@ type Settings struct {
 // HintSources are where it is learned who logged in.
 type HintSources struct {
 	Dovecot string   `json:"dovecot,omitempty"` // where Dovecot reports to; "": nowhere
+	Key     bool     `json:"key,omitempty"`     // Dovecot has to send a key
 	Logs    []string `json:"logs,omitempty"`    // that are followed
 	SSH     bool     `json:"ssh,omitempty"`     // sessions of the operator
 }
@@ -52,7 +53,7 @@ type Listener struct {
 func SettingsOf(c *config.Config) Settings {
 	s := Settings{Policy: PolicyOf(c), StateDir: c.StateDir, Store: storeName(c.Store.URL), Traps: c.Trap.Addresses,
 		Threshold: c.DNSBL.Threshold, GoodSets: c.Good.NFT,
-		Hints: HintSources{Dovecot: c.Hints.Dovecot, Logs: c.Hints.Logs, SSH: c.Hints.SSH}}
+		Hints: HintSources{Dovecot: c.Hints.Dovecot, Key: c.Hints.DovecotKey != "", Logs: c.Hints.Logs, SSH: c.Hints.SSH}}
 	for name := range c.Classes {
 		s.Classes = append(s.Classes, whitelist.Class(name))
 	}

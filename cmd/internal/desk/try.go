@@ -142,12 +142,17 @@ func (l *Local) connect(f *verdict.Facts, p *verdict.Policy) verdict.Verdict {
 	return verdict.Decide(f, p)
 }
 
+// namePatience is how long a name may take to be found out.
+const namePatience = 5 * time.Second
+
 // crawler asks who a client of a web server is by its name; nil where nobody would.
 func (l *Local) crawler(ctx context.Context, addr netip.Addr) *CrawlerName {
 	c := l.Judge.Crawlers
 	if c == nil || c.Confirmed == nil || len(c.Names) == 0 {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, namePatience)
+	defer cancel()
 	name, ok, degraded := c.Confirmed(ctx, addr)
 	out := &CrawlerName{Unsure: degraded && !ok}
 	if ok {
