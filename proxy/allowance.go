@@ -74,12 +74,23 @@ type places struct {
 	most  int
 }
 
-func (p *places) take() bool {
-	if p.taken.Add(1) > int64(p.most) {
+func (p *places) take() bool { return p.takeBelow(p.most) }
+
+// takeBelow takes a place if fewer than so many are taken.
+func (p *places) takeBelow(most int) bool {
+	if p.taken.Add(1) > int64(most) {
 		p.taken.Add(-1)
 		return false
 	}
 	return true
+}
+
+// open is how many places one may take: the last quarter is for the known.
+func (p *places) open(known bool) int {
+	if known {
+		return p.most
+	}
+	return p.most - p.most/4
 }
 
 func (p *places) free() { p.taken.Add(-1) }

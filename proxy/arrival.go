@@ -84,7 +84,7 @@ func (d *door) provide(f *verdict.Facts, v *verdict.Verdict, have *holdings) boo
 		have.visitor = &d.visitors
 	}
 	if v.Effective() == verdict.Wait {
-		if !d.line.take() {
+		if !d.line.takeBelow(d.line.open(known)) {
 			f.Budget.Over = budget.OverLine
 			return false
 		}

@@ -209,13 +209,18 @@ func (d *door) distrust() {
 // meet decides about a connection that has just been accepted, and acts on it.
 // It owns conn.
 func (d *door) meet(conn net.Conn) {
-	f := factsOf(journal.NewRef(), &d.DoorOptions, addrPort(conn.RemoteAddr()))
-	g := &guest{door: d, ref: f.Ref, peer: f.Peer, local: addrPort(conn.LocalAddr()), since: time.Now()}
+	ref := journal.NewRef()
 	defer func() {
-		if d.fault(f.Ref, recover()) {
+		if d.fault(ref, recover()) {
 			conn.Close()
 		}
 	}()
+	peer, local, ok := d.ends(conn)
+	if !ok {
+		return
+	}
+	f := factsOf(ref, &d.DoorOptions, peer)
+	g := &guest{door: d, ref: ref, peer: f.Peer, local: local, since: time.Now()}
 	defer g.have.giveBack()
 	set := d.settings.Load()
 	v := d.greet(&f, &set.Policy, &g.have)

@@ -13,12 +13,14 @@ import (
 )
 
 // stand has a peer wait for its turn, and carries it then. Who was let in
-// meanwhile need not wait any longer; who hung up, or was denied, has no turn, and
-// has spent nothing.
+// meanwhile need not wait any longer; who hung up, or was denied at a stream
+// listener, has no turn. A mail host in line was known: what is denied meanwhile is
+// its next connection.
 func (d *door) stand(conn net.Conn, g *guest, f *verdict.Facts, v *verdict.Verdict) {
 	g.turn = make(chan struct{}, 1)
 	e := listenTo(conn)
 	d.guests.enter(g, waiting)
+	d.hurry(g) // an entry made in the meantime acts now
 	here := d.await(g, e, v.Wait)
 	g.said = e.stop()
 	d.guests.leave(g)
@@ -71,7 +73,8 @@ func (d *door) deniedMeanwhile(f *verdict.Facts, v *verdict.Verdict) bool {
 // hurry ends the waiting of a peer that has become somebody else.
 func (s *Server) hurry(g *guest) {
 	now := s.judge.Book.List().Look(g.peer.Addr(), g.door.Service, time.Now())
-	if !now.Deny && (now.Class == g.class || !now.Known()) {
+	denied := now.Deny && g.door.Service != whitelist.Mail
+	if !denied && (now.Class == g.class || !now.Known()) {
 		return
 	}
 	select {

@@ -197,6 +197,28 @@ func TestTheLineIsBounded(t *testing.T) {
 	})
 }
 
+// Those that nothing is known of cannot take the whole line, however many guess
+// passwords.
+func TestTheLineHasRoomForTheKnown(t *testing.T) {
+	set := labSet{line: 4, ports: []uint16{143}, learn: func(l *lab, j *Judge) {
+		narrow(whitelist.MUA)(l, j)
+		(*j.Limits.Load())[whitelist.User] = budget.Limit{Rate: 60, Burst: 1, Open: 20, Wait: 5 * time.Second}
+	}}
+	inHouse(t, set, func(l *lab) {
+		l.loggedIn(friend)
+		all := []*caller{l.connects(143, friend, 0), l.connects(143, stranger, 0), l.connects(143, stranger, 0)}
+		for range 3 {
+			all = append(all, l.waits(143, stranger))
+		}
+		l.callAt(143, stranger).say("", "* BYE [UNAVAILABLE] Too much at once: 6 of 2 burst, 60/min: 4 over, its turn in 4 s, but the line is full")
+		known := l.waits(143, friend)
+		l.callAt(143, friend).say("", "* BYE [UNAVAILABLE] Too much at once")
+		known.say("", "* OK backend")
+		known.after(time.Second)
+		closeAll(append(all, known)...)
+	})
+}
+
 // Those that nothing is known of cannot take the places of the known.
 func TestVisitorsAreBoundedAndTheKnownAreNot(t *testing.T) {
 	inHouse(t, labSet{visitors: 2, ports: []uint16{993, 587}}, func(l *lab) {

@@ -12,6 +12,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,7 +37,7 @@ type Options struct {
 	Doors    []DoorOptions
 	Grace    time.Duration // what carried connections get to end by themselves at a shutdown
 	Visitors int           // connections to stream listeners of clients that are not known
-	Line     int           // connections that wait for their turn; 0: nobody waits
+	Line     int           // connections that wait for their turn, a quarter of them for the known alone; 0: nobody waits
 	Healthy  func() error  // whether the store keeps what it is given; nil: it does
 }
 
@@ -61,6 +62,10 @@ type DoorOptions struct {
 	Listen  net.Listener      // closed by the Server
 	Backend relay.Backend
 	Idle    time.Duration // a carried connection may be silent for this long
+
+	// TrustProxy are balancers whose PROXY header is required and believed; whoever else
+	// comes is refused. None: clients come themselves, and no header is read.
+	TrustProxy []netip.Prefix
 }
 
 // A Server is the running proxy.
