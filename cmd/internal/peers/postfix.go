@@ -59,6 +59,9 @@ func (s *Sender) Submit(from, to string, msg []byte) {
 	}
 }
 
+// LogFile names the file that Postfix writes its log to. Postfix only.
+func (s *Sender) LogFile() string { return s.path("log", "mail") }
+
 // startPostfix writes the configuration and starts Postfix in the foreground.
 func (p *program) startPostfix(s postfixSettings) {
 	p.t.Helper()
