@@ -122,6 +122,10 @@ func (m *Metrics) BackendFailed(listener string) { m.listener(listener).backendE
 // AcceptFailed counts a connection that could not be accepted.
 func (m *Metrics) AcceptFailed(listener string) { m.listener(listener).acceptErrors.Inc() }
 
+// HeaderRefused counts a connection that was closed because it did not begin with a
+// PROXY header of somebody who is believed.
+func (m *Metrics) HeaderRefused(listener string) { m.listener(listener).headerErrors.Inc() }
+
 // Alarm raises an alarm or takes it back.
 func (m *Metrics) Alarm(a Alarm, on bool) {
 	if g, ok := m.alarms[a]; ok {

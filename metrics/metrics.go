@@ -94,6 +94,7 @@ type listener struct {
 
 	backendUp                   prometheus.Gauge
 	backendErrors, acceptErrors prometheus.Counter
+	headerErrors                prometheus.Counter
 }
 
 // New makes all series, in a registry of their own.

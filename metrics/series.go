@@ -47,6 +47,7 @@ type vectors struct {
 	factory
 	connections, verdicts, ended, handovers *prometheus.CounterVec
 	backendErrors, acceptErrors             *prometheus.CounterVec
+	headerErrors                            *prometheus.CounterVec
 	backendUp                               *prometheus.GaugeVec
 }
 
@@ -62,6 +63,7 @@ func newVectors(reg *prometheus.Registry) *vectors {
 		backendErrors: f.counterVec("backend_errors_total", "Times the backend did not take a connection.",
 			"listener"),
 		acceptErrors: f.counterVec("accept_errors_total", "Times a connection could not be accepted, as without descriptors.", "listener"),
+		headerErrors: f.counterVec("proxy_header_errors_total", "Connections closed for want of a PROXY header to believe, where one is required.", "listener"),
 		backendUp:    f.gaugeVec("backend_up", "0 after the backend failed, 1 before and when it answers again.", "listener"),
 	}
 }
@@ -78,6 +80,7 @@ func (v *vectors) listener(name string) *listener {
 		backendUp:     v.backendUp.WithLabelValues(name),
 		backendErrors: v.backendErrors.WithLabelValues(name),
 		acceptErrors:  v.acceptErrors.WithLabelValues(name),
+		headerErrors:  v.headerErrors.WithLabelValues(name),
 	}
 	l.backendUp.Set(1)
 	for _, a := range arrivals() {

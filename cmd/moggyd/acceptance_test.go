@@ -25,6 +25,7 @@ type setup struct {
 	broken bool             // there is no backend
 	tls    bool             // the backend offers STARTTLS
 	zones  []string         // DNS lists; a weight stands behind "=", default 3
+	proxy  bool             // there is a listener for balancers
 }
 
 // setups are all that moggy can be put into. Where many dialogues are for one
@@ -35,6 +36,7 @@ var setups = []setup{
 	{name: "base-tls", config: "base", plays: carriedTLS, tls: true},
 	{name: "base-handover", config: "base", plays: all, file: "handover.jsonl"},
 	{name: "admin", config: "admin", plays: all},
+	{name: "proxyproto", config: "proxyproto", plays: all, proxy: true},
 	{name: "backend-down", config: "backend-down", plays: all, broken: true},
 	{name: "backend-slow", config: "backend-slow", plays: all, sink: []string{"--banner-delay", "20"}},
 	{name: "backend-554", config: "backend-554", plays: all, sink: []string{"--banner", "554 5.3.2 no mail here"}},
@@ -217,6 +219,9 @@ var trusted, trusted6 = []string{"198.18.1.10", "198.18.1.11", "198.18.1.12"}, [
 // moggyToml is the configuration of a setup.
 func (s setup) moggyToml(state string) string {
 	text := fmt.Sprintf(labConfig, state)
+	if s.proxy {
+		text += "[[listener]]\nname = \"proxy\"\naddress = \"198.18.0.1:2526\"\nbackend = \"198.18.0.2:2525\"\ntrust_proxy = [\"198.18.1.0/24\"]\n"
+	}
 	if s.zones == nil {
 		return text
 	}
@@ -259,7 +264,8 @@ func labProfile(s setup) map[string]any {
 		"conn_limit":    10, // open at once, of class stranger
 		"trusted":       trusted,
 		"trusted6":      trusted6,
-		"ports":         map[string]string{"smtp6": "[2001:db8::1]:2525", "metrics": "127.0.0.1:9925"},
+		"proxy_timeout": 5,
+		"ports":         map[string]string{"smtp6": "[2001:db8::1]:2525", "metrics": "127.0.0.1:9925", "proxy": "198.18.0.1:2526"},
 		"can":           can,
 		"flags": map[string]any{
 			"pregreet": map[string]string{"log": ` src={src} .*early=yes`},

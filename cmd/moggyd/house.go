@@ -212,7 +212,7 @@ func (h *house) doors() (doors []proxy.DoorOptions, err error) {
 			return nil, err
 		}
 		h.later(ln.Close)
-		doors = append(doors, proxy.DoorOptions{Name: l.Name, Service: desk.ServiceOf(&l), Tongue: tongue(&l), Listen: ln, Idle: l.Idle,
+		doors = append(doors, proxy.DoorOptions{Name: l.Name, Service: desk.ServiceOf(&l), Tongue: tongue(&l), Listen: ln, Idle: l.Idle, TrustProxy: l.TrustProxy,
 			Backend: relay.Backend{Address: l.Backend, Form: form, Source: l.Source}})
 	}
 	return doors, nil
