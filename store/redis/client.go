@@ -47,6 +47,9 @@ func connect(a address, patience time.Duration) (*client, error) {
 		c := o.Cluster()
 		// Once a minute would be too late after the death of a master.
 		c.ClusterStateReloadInterval = time.Second
+		// What it needs to know of our commands the library knows. It would ask for a
+		// list of all commands, and, where a user may not, before each call.
+		c.DisableRoutingPolicies = true
 		return &client{goredis.NewClusterClient(c), patience}, nil
 	}
 	return &client{goredis.NewClient(o.Simple()), patience}, nil

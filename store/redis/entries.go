@@ -244,6 +244,7 @@ const (
 	nameEntry     = "e"
 	nameTrap      = "t"
 	nameForgotten = "f" // triplets or origins were forgotten: a name without a row
+	nameCheck     = "x" // of Check
 	nameBorn      = "born"
 )
 

@@ -270,6 +270,20 @@ func TestStrangersExpire(t *testing.T) {
 	}
 }
 
+// TestLongestTriplet: what a stranger can make Redis keep.
+func TestLongestTriplet(t *testing.T) {
+	server := start(t)
+	s := openAt(t, Options{URL: server.url(strings.Repeat("x", 32)), patience: calm})
+	x := nth(1, epoch())
+	x.Origin.Name, x.Sender, x.Recipient = strings.Repeat("o", 5000), strings.Repeat("s", 5000), strings.Repeat("r", 5000)
+	x.Origin.Kind, x.Peer = greylist.Network, netip.MustParseAddr("2001:db8:1111:2222:3333:4444:5555:6666")
+	x.Timers.Window *= 1000
+	try(t, s, x)
+	if n := server.do("MEMORY", "USAGE", s.question(x).triplet1).(int64); n > 1700 {
+		t.Errorf("%d bytes", n)
+	}
+}
+
 func person(net string) whitelist.Entry {
 	return whitelist.Entry{Net: netip.MustParsePrefix(net), Class: whitelist.Peer, Source: whitelist.Operator, Note: "ticket 12", Added: epoch()}
 }

@@ -115,7 +115,7 @@ type keyed[T any] struct {
 func decoded[T any](s *Store, ctx context.Context, kind string, decode func(string, time.Duration) (T, bool)) iter.Seq2[keyed[T], error] {
 	return func(yield func(keyed[T], error) bool) {
 		if s.memory.dirty() > 0 {
-			_ = s.Sync() // if it fails, so will the walk
+			_ = s.pass(ctx, false) // if it fails, so will the walk
 		}
 		for p, err := range s.walk(ctx, s.begins(kind)) {
 			if err != nil {

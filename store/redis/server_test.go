@@ -85,6 +85,11 @@ func (s *server) launch(args ...string) {
 	for _, line := range s.args {
 		args = append(args, strings.Fields(line)...)
 	}
+	s.exec(args...)
+}
+
+func (s *server) exec(args ...string) {
+	s.t.Helper()
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = &s.out, &s.out
 	must(s.t, cmd.Start())

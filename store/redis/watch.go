@@ -153,12 +153,12 @@ func (w *watcher) change(name, row string) (c Change, ok bool) {
 	case name == nameForgotten:
 		w.s.memory.clear()
 		return c, false
-	case name == nameBorn:
-		return c, false
 	case strings.HasPrefix(name, nameTrap):
 		c, ok = trapChange(name[1:], row)
 	case strings.HasPrefix(name, nameEntry):
 		c, ok = entryChange(name[1:], row)
+	default: // born, a check, or of a later version of moggy
+		return c, false
 	}
 	if !ok {
 		w.s.damaged.Add(1)

@@ -202,7 +202,7 @@ func TestForgottenCopies(t *testing.T) {
 	eventually(t, 2*soon, "the copy is still there", func() bool {
 		one[0].memory.mu.Lock()
 		defer one[0].memory.mu.Unlock()
-		return len(one[0].memory.triplets.rows) == 0
+		return len(one[0].memory.triplets.copies) == 0
 	})
 }
 
