@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -52,6 +53,11 @@ func (t *tool) tellAbout(ab about) {
 		t.blockRows(tab, b)
 	}
 	t.serviceRows(tab, ab)
+	for _, r := range ab.At {
+		for _, name := range slices.Sorted(maps.Keys(r.Faults)) {
+			t.wrappedRow(tab, "backend", "of "+printable(name)+" cannot be used: "+printable(r.Faults[name]))
+		}
+	}
 	t.budgetRows(tab, ab.At)
 	t.unreadRows(tab, ab.Elsewhere.Unread)
 	some := slices.ContainsFunc(ab.At, func(r desk.Regard) bool { return slices.ContainsFunc(r.Findings, found) })
@@ -109,7 +115,21 @@ func moggySays(ab about) (colour, text string) {
 	if badness(worst) == waits {
 		text += " " + span(seconds(worst.Wait))
 	}
+	if broken := ab.broken(); len(broken) > 0 {
+		colour, text = red, text+", but NO SERVER behind "+strings.Join(broken, ", ")
+	}
 	return colour, text
+}
+
+// broken names the listeners whose backends cannot be used: who gets in there gets
+// nothing.
+func (ab about) broken() (names []string) {
+	for _, r := range ab.At {
+		for _, name := range slices.Sorted(maps.Keys(r.Faults)) {
+			names = append(names, printable(name))
+		}
+	}
+	return names
 }
 
 // How an address can fare, the best first.
@@ -216,6 +236,9 @@ func (ab about) remedies() (do []string) {
 			do = append(do, "moggy unblock "+addr+"    takes it out")
 			break
 		}
+	}
+	if len(ab.broken()) > 0 {
+		do = append(do, "moggy doctor")
 	}
 	known := slices.ContainsFunc(ab.At, func(r desk.Regard) bool { return r.Standing.Known })
 	if known && len(ab.Elsewhere.Blocks) > 0 {

@@ -38,7 +38,7 @@ func TestNothingEvilIsShown(t *testing.T) {
 	sight := desk.Sight{Time: x.now(), Blocks: []foreign.Block{block}, Unread: map[string]string{evil: evil}, Read: []string{evil},
 		Hits: []desk.Hit{{Block: block, Addr: entry.Net, Standing: standing}}}
 	x.tellAbout(about{title: evil, Elsewhere: sight, Now: []desk.Trial{{Listener: evil, Standing: standing, Connect: desk.Decision{Action: verdict.Hold}, Do: "do"}},
-		Evidence: desk.Evidence{Addr: netip.MustParseAddr("192.0.2.7"), At: []desk.Regard{{Listeners: []string{evil}, Standing: standing,
+		Evidence: desk.Evidence{Addr: netip.MustParseAddr("192.0.2.7"), At: []desk.Regard{{Listeners: []string{evil}, Faults: map[string]string{evil: evil}, Standing: standing,
 			Findings: []whitelist.Finding{{Source: whitelist.Login, State: whitelist.Decides, Entry: entry}}}}}})
 	x.tellFree(unblocking{Left: []foreign.Block{block}, Unread: sight.Unread}, false)
 	x.tellBlock(block)
@@ -72,6 +72,10 @@ func TestFirstLine(t *testing.T) {
 	waits := desk.Trial{Listener: "imaps", Passes: true, Wait: 3, Connect: desk.Decision{Action: verdict.Wait}}
 	denied := desk.Trial{Listener: "smtp", Standing: desk.Standing{Deny: true}, Connect: desk.Decision{Action: verdict.Hold}}
 	nft, jail := foreign.Block{By: "nft"}, foreign.Block{By: "fail2ban"}
+	down := about{Now: []desk.Trial{carried}, Evidence: desk.Evidence{At: []desk.Regard{{Faults: map[string]string{"imaps": "refused"}}}}}
+	if got, want := x.verdictOn(down), "NOT blocked by moggy, but NO SERVER behind imaps, not blocked elsewhere"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 	for _, c := range []struct {
 		now   []desk.Trial
 		sight desk.Sight

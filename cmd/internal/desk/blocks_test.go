@@ -81,6 +81,11 @@ func TestEvidence(t *testing.T) {
 	if client.Standing.Evidence != whitelist.Guessing || client.Budget.Over != "open" {
 		t.Errorf("at client: %+v", client)
 	}
+	h.Daemon = &fakeDaemon{ready: map[string]error{"pop3s": errors.New("refused")}}
+	e = must(h.Evidence(t.Context(), EvidenceFilter{netip.MustParseAddr("203.0.113.77")}))
+	if e.At[0].Faults != nil || e.At[1].Faults["pop3s"] != "refused" {
+		t.Errorf("a backend that is down: %+v", e)
+	}
 	if _, err := h.Evidence(t.Context(), EvidenceFilter{}); KindOf(err) != Usage {
 		t.Error(err)
 	}

@@ -24,7 +24,8 @@ type Evidence struct {
 // A Regard is what an address is at one service, and why.
 type Regard struct {
 	Service   whitelist.Service   `json:"service"`
-	Listeners []string            `json:"listeners"` // their names
+	Listeners []string            `json:"listeners"`        // their names
+	Faults    map[string]string   `json:"faults,omitempty"` // why the backends of some of them cannot be used
 	Standing  Standing            `json:"standing"`
 	Findings  []whitelist.Finding `json:"findings"` // of all sources, the strongest first
 	Budget    budget.Usage        `json:"budget"`   // as it stands for its next connection
@@ -35,7 +36,10 @@ func (l *Local) Evidence(_ context.Context, q EvidenceFilter) (Evidence, error) 
 	if !q.Addr.IsValid() {
 		return Evidence{}, wrongUse("no address; give 192.0.2.7")
 	}
-	out := Evidence{Addr: whitelist.CanonicalAddr(q.Addr), At: []Regard{}}
+	out, faults := Evidence{Addr: whitelist.CanonicalAddr(q.Addr), At: []Regard{}}, map[string]error{}
+	if l.Daemon != nil {
+		faults = l.Daemon.Ready()
+	}
 	for _, d := range l.Settings().Listeners {
 		i := slices.IndexFunc(out.At, func(r Regard) bool { return r.Service == d.Service })
 		if i < 0 {
@@ -43,8 +47,20 @@ func (l *Local) Evidence(_ context.Context, q EvidenceFilter) (Evidence, error) 
 			out.At = append(out.At, l.regard(out.Addr, d.Service))
 		}
 		out.At[i].Listeners = append(out.At[i].Listeners, d.Name)
+		out.At[i].broken(d.Name, faults[d.Name])
 	}
 	return out, nil
+}
+
+// broken notes what keeps a listener's backend from being used; nil: nothing.
+func (r *Regard) broken(listener string, fault error) {
+	if fault == nil {
+		return
+	}
+	if r.Faults == nil {
+		r.Faults = make(map[string]string)
+	}
+	r.Faults[listener] = fault.Error()
 }
 
 func (l *Local) regard(addr netip.Addr, at whitelist.Service) Regard {
