@@ -20,6 +20,17 @@ type Traps struct {
 
 // OpenTraps reads the traps of the store and adds those of the configuration.
 func OpenTraps(ctx context.Context, store Store, configured []string, now time.Time) (*Traps, error) {
+	set, err := readTraps(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	traps := &Traps{store: store}
+	traps.set.Store(&set)
+	traps.Configure(configured, now)
+	return traps, nil
+}
+
+func readTraps(ctx context.Context, store Store) (map[string]Trap, error) {
 	set := make(map[string]Trap)
 	for t, err := range store.Traps(ctx) {
 		if err != nil {
@@ -27,10 +38,7 @@ func OpenTraps(ctx context.Context, store Store, configured []string, now time.T
 		}
 		set[t.Address] = t
 	}
-	traps := &Traps{store: store}
-	traps.set.Store(&set)
-	traps.Configure(configured, now)
-	return traps, nil
+	return set, nil
 }
 
 // Configure puts the traps of a configuration in the place of those of an

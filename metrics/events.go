@@ -19,7 +19,7 @@ func (m *Metrics) Decided(f *verdict.Facts, v *verdict.Verdict) {
 		l.arrived(f, v)
 		m.waited(f, v)
 	}
-	if f.Budget.Over != "" && v.Action == verdict.Busy {
+	if f.Budget.Over != "" && (v.Action == verdict.Busy || v.Action == verdict.Defer) {
 		inc(m.over, spent{classOf(f), f.Budget.Over})
 	}
 	for _, d := range f.Degraded {

@@ -69,7 +69,9 @@ var table = [...]Rule{
 	{"over-budget", atConnect, Busy, "The budget of its class is used up, and its place in line would be too far back: 421 with the number where the listener's protocol has words for it, else closed.",
 		(*Facts).over, sayBudget, afford},
 	{"in-line", atConnect, Wait, "The budget of its class is used up for now: it waits for its turn, at most the class's wait, and is carried then.",
-		func(f *Facts) bool { return f.Budget.Wait > 0 && !f.Full && !f.Standing.Deny && (f.known() || f.streamed()) }, nil, afford},
+		func(f *Facts) bool {
+			return f.Budget.Wait > 0 && !f.Full && !f.Standing.Deny && (f.known() || f.streamed())
+		}, nil, afford},
 	{"known", atConnect, Carry, "The address is known, by an entry, a login or because it passed before: it is carried to the backend untouched.",
 		(*Facts).known, nil, unallow},
 	{"full", atConnect, Busy, "Those who are not known hold all the slots that are theirs: 421. Known peers never meet this rule.",
@@ -106,8 +108,8 @@ var table = [...]Rule{
 		func(f *Facts) bool { return f.Early }, greyReply, letIn},
 	{"dns-listed", atEnvelope, Hold, "The DNS lists that the address stands on outweigh [dnsbl] threshold: deferred.",
 		func(f *Facts) bool { return f.DNS.Listed() }, say(450, "4.7.0", "Your address stands on a block list, come back when it does not"), letIn},
-	{"over-recipients", atRecipient, Busy, "More new recipients in a minute than the budget of its class allows: 421.",
-		func(f *Facts) bool { return f.Budget.Over == budget.OverRecipients }, sayBudget, letIn},
+	{"over-recipients", atRecipient, Defer, "More new recipients in a minute than the budget of its class allows: 452, come back with the rest.",
+		func(f *Facts) bool { return f.Budget.Over == budget.OverRecipients }, say(452, "4.5.3", "Too many recipients in a minute"), letIn},
 	{"excessive", atEnvelope, Defer, "More recipients in one session than [talk] recipients: 452, come back with the rest.",
 		func(f *Facts) bool { return f.Excessive }, say(452, "4.5.3", "Too many recipients"), letIn},
 	{"over-pool", atRecipient, Busy, "The origin is known, and all its addresses together have used up the budget of class pool: 421.",

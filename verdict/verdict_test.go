@@ -126,7 +126,7 @@ var decisions = []struct {
 	{"early never passes", verdict.Recipient, with{early, grey(greylist.Returned)}, "early", 451},
 	{"early, origin known", verdict.Recipient, with{early, grey(greylist.OriginKnown)}, "early", 451},
 	{"early bounce", verdict.Recipient, with{early, null}, "early", 451},
-	{"too many recipients a minute", verdict.Recipient, with{over(budget.OverRecipients), grey(greylist.Returned)}, "over-recipients", 421},
+	{"too many recipients a minute", verdict.Recipient, with{over(budget.OverRecipients), grey(greylist.Returned)}, "over-recipients", 452},
 	{"too much of an origin", verdict.Recipient, with{over(budget.OverRate), grey(greylist.OriginKnown)}, "over-pool", 421},
 	{"known, whatever was counted before", verdict.Recipient, with{class(whitelist.Peer), over(budget.OverRecipients)}, "known-recipient", 0},
 	{"too many recipients", verdict.Recipient, with{excessive, grey(greylist.Returned)}, "excessive", 452},

@@ -17,8 +17,8 @@ func (t *tool) hurtVerb() *cli.Command {
 		Flags: []cli.Flag{&cli.StringFlag{Name: "since", Value: "24h", Usage: "in the last `TIME`: 24h, 7d"}}}
 }
 
-// maxHurt bounds the records that are looked at, the newest so many.
-const maxHurt = 200_000
+// maxHurt bounds the records of harm that are shown, the newest so many.
+const maxHurt = 100_000
 
 // A harm is what a known peer met with, by one rule.
 type harm struct {
@@ -38,10 +38,9 @@ type harm struct {
 
 // A harmReport is the answer to hurt.
 type harmReport struct {
-	Since  time.Time `json:"since"`
-	Looked int       `json:"looked"`          // records
-	Whole  bool      `json:"whole"`           // all records since then were looked at
-	Harms  []*harm   `json:"harms,omitempty"` // the latest first
+	Since time.Time `json:"since"`
+	Whole bool      `json:"whole"`           // it is all there was since then
+	Harms []*harm   `json:"harms,omitempty"` // the latest first
 }
 
 // hurt says no where nobody known was harmed.
@@ -51,11 +50,11 @@ func (t *tool) hurt(c *cli.Context) error {
 		return fmt.Errorf("--since %q is no duration; give 12h or 7d", c.String("since"))
 	}
 	r := harmReport{Since: t.now().Add(-back).UTC()}
-	records, err := t.find(c.Context, journal.Query{Since: r.Since, Limit: maxHurt})
+	records, err := t.find(c.Context, journal.Query{Harm: true, Since: r.Since, Limit: maxHurt})
 	if err != nil {
 		return err
 	}
-	r.Looked, r.Whole, r.Harms = len(records), len(records) < maxHurt, harms(records)
+	r.Whole, r.Harms = len(records) < maxHurt, harms(records)
 	if t.json {
 		err = t.writeJSON(r)
 	} else {
@@ -93,10 +92,10 @@ func harms(records []journal.Record) (all []*harm) {
 
 func (t *tool) tellHurt(r harmReport, back time.Duration) {
 	if !r.Whole {
-		defer t.say("only the newest %d records were looked at; give a shorter --since", r.Looked)
+		defer t.say("only the newest %d are counted; give a shorter --since", maxHurt)
 	}
 	if len(r.Harms) == 0 {
-		t.say("%s: nobody known was refused or made to wait in the last %s (%s looked at)", t.paint(green, "nobody"), span(back), count(r.Looked, "record"))
+		t.say("%s: nobody known was refused or made to wait in the last %s", t.paint(green, "nobody"), span(back))
 		return
 	}
 	peers, times := make(map[netip.Addr]bool), 0

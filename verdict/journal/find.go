@@ -21,6 +21,7 @@ type Query struct {
 	Ref     string       // as NewRef and ParseRef give it
 	Addr    netip.Prefix // the peer is in it
 	Mailbox string       // sender or recipient; "@example.org": any mailbox of the domain
+	Harm    bool         // only where a known peer was refused or made to wait
 	Since   time.Time
 	Limit   int // the newest so many
 }
@@ -81,6 +82,9 @@ func newMatcher(q Query) *matcher {
 	}
 	if m.Addr.IsValid() {
 		m.needles = append(m.needles, []byte(`"peer":"`+addrText(m.Addr)))
+	}
+	if q.Harm {
+		m.needles = append(m.needles, []byte(`"harm":true`))
 	}
 	if len(m.needles) == 0 {
 		m.needles = [][]byte{nil}
@@ -224,6 +228,8 @@ func (m *matcher) match(r *Record) bool {
 	case m.Ref != "" && r.Ref != m.Ref:
 		return false
 	case m.Addr.IsValid() && !m.Addr.Contains(r.Peer.Addr()):
+		return false
+	case m.Harm && !r.Harm:
 		return false
 	case m.mailbox != "" && !named(r.From, m.mailbox) && !named(r.To, m.mailbox):
 		return false

@@ -233,6 +233,7 @@ func shelve(t *testing.T, dir string, n int) (all []Record) {
 		b := newBatch(false)
 		for range n / len(names) {
 			rec := anyRecord(r, len(all))
+			rec.Harm = len(all)%7 == 0
 			b.add(&rec)
 			all = append(all, rec)
 		}
@@ -251,7 +252,7 @@ func TestFind(t *testing.T) {
 	all := shelve(t, dir, 1_500)
 	queries := []Query{{}, {Ref: "000007"}, {Ref: "ZZZZZZ"}, {Since: all[750].Time}, {Since: all[1499].Time.Add(time.Hour)},
 		{Limit: 5}, {Limit: 700}, {Limit: 100_000}, {Ref: "000007", Limit: 2}, {Mailbox: "bob@contoso.example", Limit: 10},
-		{Ref: "000007", Mailbox: "me@example.org"}}
+		{Ref: "000007", Mailbox: "me@example.org"}, {Harm: true}, {Harm: true, Since: all[900].Time, Limit: 10}}
 	for _, m := range []string{"bob@contoso.example", "BOB@Contoso.Example", "@contoso.example", "@example.org", "@example", "al\\ice@contoso.example",
 		"a<b>&c@x.example", `"q"@x.example`, "postmaster", "evil\x00@x.example", strings.Repeat("l", 300) + "@x.example", "nobody@example.org"} {
 		queries = append(queries, Query{Mailbox: m}, Query{Mailbox: m, Addr: netip.MustParsePrefix("192.0.2.0/24"), Since: all[1000].Time})
@@ -288,7 +289,7 @@ func plainly(all []Record, q Query) (want []Record) {
 	}
 	for _, r := range all {
 		if (q.Ref == "" || r.Ref == q.Ref) && (!addr.IsValid() || addr.Contains(r.Peer.Addr())) &&
-			(mailbox == "" || names(r.From) || names(r.To)) && !r.Time.Before(q.Since) {
+			(mailbox == "" || names(r.From) || names(r.To)) && (r.Harm || !q.Harm) && !r.Time.Before(q.Since) {
 			want = append(want, r)
 		}
 	}

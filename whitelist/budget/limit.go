@@ -108,7 +108,13 @@ type Key struct {
 }
 
 // KeyOf is the key of a peer that is counted by its address (IPv4) or /64 (IPv6).
-// The empty class, that of a denied peer, counts as Listed.
+// Crawlers are confirmed address by address, and a search engine has many in one
+// /64: each counts for itself. The empty class, that of a denied peer, counts as
+// Listed.
 func KeyOf(c whitelist.Class, addr netip.Addr) Key {
+	if c == whitelist.Crawler {
+		addr = whitelist.CanonicalAddr(addr)
+		return Key{Class: c, Net: netip.PrefixFrom(addr, addr.BitLen())}
+	}
 	return Key{Class: orListed(c), Net: whitelist.Net(addr)}
 }

@@ -75,6 +75,8 @@ func TestKeyOf(t *testing.T) {
 		{whitelist.User, "::ffff:192.0.2.7", Key{Class: whitelist.User, Net: netip.MustParsePrefix("192.0.2.7/32")}},
 		{whitelist.MUA, "2001:db8::1:2:3:4", Key{Class: whitelist.MUA, Net: netip.MustParsePrefix("2001:db8::/64")}},
 		{whitelist.Own, "fe80::1%eth0", Key{Class: whitelist.Own, Net: netip.MustParsePrefix("fe80::/64")}},
+		{whitelist.Crawler, "2001:db8::1:2:3:4", Key{Class: whitelist.Crawler, Net: netip.MustParsePrefix("2001:db8::1:2:3:4/128")}},
+		{whitelist.Crawler, "::ffff:192.0.2.7", Key{Class: whitelist.Crawler, Net: netip.MustParsePrefix("192.0.2.7/32")}},
 		{"", "192.0.2.7", Key{Class: whitelist.Listed, Net: netip.MustParsePrefix("192.0.2.7/32")}},
 	}
 	for _, test := range tests {
