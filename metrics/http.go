@@ -22,6 +22,7 @@ import (
 type Health struct {
 	Hostname string                  // by which it may be asked, beside localhost and every bare address
 	Ready    func() map[string]error // what keeps the daemon from its work, by name; empty: nothing; nil: never anything
+	Page     http.Handler            // answers /, for people; nil: it names the rest
 }
 
 // Handler answers /metrics, /healthz (the process lives), /readyz (200, or 503
@@ -33,8 +34,15 @@ func (m *Metrics) Handler(h Health) http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
 	mux.HandleFunc("GET /healthz", healthz)
 	mux.HandleFunc("GET /readyz", h.readyz)
-	mux.HandleFunc("GET /{$}", index)
+	mux.Handle("GET /{$}", h.front())
 	return h.guard(mux)
+}
+
+func (h Health) front() http.Handler {
+	if h.Page == nil {
+		return http.HandlerFunc(index)
+	}
+	return h.Page
 }
 
 func index(w http.ResponseWriter, _ *http.Request) {

@@ -60,6 +60,29 @@ func TestHandler(t *testing.T) {
 	}
 }
 
+// The page for people stands behind the same guard, and in nobody's way.
+func TestPage(t *testing.T) {
+	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "all good") })
+	h := New(Options{}).Handler(Health{Page: page})
+	for _, c := range []struct {
+		method, host, path string
+		code               int
+		says               string
+	}{
+		{"GET", "localhost", "/", 200, "all good"},
+		{"HEAD", "localhost", "/", 200, ""},
+		{"POST", "localhost", "/", 405, ""},
+		{"GET", "evil.example", "/", 421, "not a name of this page"},
+		{"GET", "localhost", "/favicon.ico", 404, ""},
+		{"GET", "localhost", "/healthz", 200, "ok\n"},
+	} {
+		r := ask(h, c.method, c.host, c.path)
+		if text := body(t, r); r.StatusCode != c.code || !strings.Contains(text, c.says) || r.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s %s at %s: %d %.80q", c.method, c.path, c.host, r.StatusCode, text)
+		}
+	}
+}
+
 func TestForeignNamesAreTurnedAway(t *testing.T) {
 	h := New(Options{}).Handler(Health{Hostname: "mx.example.org"})
 	for host, ours := range map[string]bool{
