@@ -59,7 +59,7 @@ func changed(before, after map[string]float64) map[string]float64 {
 }
 
 func TestAllSeriesFromTheFirstSecond(t *testing.T) {
-	m := New(Options{Version: "1.0", Revision: "abc", Listeners: []string{"smtp", "imaps"}, Lists: []string{"zen", "wl"}})
+	m := New(Options{Version: "1.0", Revision: "abc", Listeners: []string{"smtp", "imaps"}, Lists: []string{"zen", "wl"}, Blockers: []string{"nft", "fail2ban"}})
 	var lines []string
 	for name, n := range series(t, m) {
 		lines = append(lines, fmt.Sprintf("%s %v\n", strings.ReplaceAll(name, runtime.Version(), "GO"), n))
