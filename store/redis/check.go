@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"moggy/whitelist/budget"
 )
 
 // ACL are the rules of the least that a Redis user needs for all that this package
@@ -17,7 +19,7 @@ func ACL(prefix string) string {
 	return "resetkeys ~" + prefix + ":* resetchannels -@all" +
 		" +eval +evalsha" +
 		" +time +get +set +unlink +scan +dbsize +pttl +pexpire" +
-		" +hget +hset +hdel +hscan +xadd +xrange +xrevrange" +
+		" +hget +hgetall +hset +hdel +hscan +xadd +xrange +xrevrange" +
 		" +hello +select +cluster|slots +asking +info"
 }
 
@@ -47,6 +49,9 @@ func (s *Store) Check(ctx context.Context) error {
 	}
 	if err == nil {
 		_, err = s.unlink(ctx, []string{row.key})
+	}
+	if err == nil {
+		_, err = s.exchange(ctx, Use{Key: budget.Key{Class: "check"}}, 0)
 	}
 	if err != nil {
 		return s.explain(err)

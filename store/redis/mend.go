@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -134,11 +133,10 @@ func (s *Store) pass(ctx context.Context, all bool) error {
 	s.mending.Lock()
 	defer s.mending.Unlock()
 	err := s.ask1(ctx)
-	if err == nil {
-		err = errors.Join(s.tell(ctx), s.flush(ctx))
-	}
-	if err == nil {
-		err = s.look(ctx, all)
+	for _, do := range []func(context.Context) error{s.tell, s.flush, s.appendAll, func(ctx context.Context) error { return s.look(ctx, all) }} {
+		if err == nil {
+			err = do(ctx)
+		}
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -186,15 +184,15 @@ func (s *Store) tell(ctx context.Context) error {
 	return nil
 }
 
-// each calls f for all keys, from several goroutines, until one fails.
-func each(keys []greylist.Key, f func(greylist.Key) error) error {
+// each calls f for all of them, from several goroutines, until one fails.
+func each[T any](all []T, f func(T) error) error {
 	var next atomic.Int64
 	var failed atomic.Pointer[error]
 	var wg sync.WaitGroup
-	for range min(tellWorkers, len(keys)) {
+	for range min(tellWorkers, len(all)) {
 		wg.Go(func() {
-			for i := next.Add(1); i <= int64(len(keys)) && failed.Load() == nil; i = next.Add(1) {
-				if err := f(keys[i-1]); err != nil {
+			for i := next.Add(1); i <= int64(len(all)) && failed.Load() == nil; i = next.Add(1) {
+				if err := f(all[i-1]); err != nil {
 					failed.Store(&err)
 				}
 			}

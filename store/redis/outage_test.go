@@ -50,96 +50,95 @@ type outage struct {
 	forgets bool   // Redis has lost what it had
 }
 
-func outages() map[string]outage {
-	return map[string]outage{
-		"stopped": {
-			fails: func(s *server, _ *front) { s.signal(syscall.SIGSTOP) },
-			ends:  func(s *server, _ *front) { s.signal(syscall.SIGCONT) },
-			says:  "does not answer in time",
+// outages is a table; nothing changes it.
+var outages = map[string]outage{
+	"stopped": {
+		fails: func(s *server, _ *front) { s.signal(syscall.SIGSTOP) },
+		ends:  func(s *server, _ *front) { s.signal(syscall.SIGCONT) },
+		says:  "does not answer in time",
+	},
+	"killed": {
+		fails:   func(s *server, _ *front) { s.kill() },
+		ends:    func(s *server, _ *front) { s.run() },
+		says:    "cannot be reached",
+		forgets: true,
+	},
+	"killed with a disk": {
+		lines: []string{"--appendonly yes", "--appendfsync always"},
+		fails: func(s *server, _ *front) { s.kill() },
+		ends:  func(s *server, _ *front) { s.run() },
+		says:  "cannot be reached",
+	},
+	"reading its file": {
+		lines:  []string{"--appendonly yes", "--appendfsync always", "--loading-process-events-interval-bytes 1024"},
+		before: func(s *server, _ *front) { s.do("EVAL", "for i = 1, 30000 do redis.call('SET', 'x' .. i, '') end", 0) },
+		fails: func(s *server, _ *front) {
+			s.kill()
+			s.args = append(s.args, "--key-load-delay 100")
+			s.launch("redis-server", "--port", strconv.Itoa(s.port))
+			s.listens()
 		},
-		"killed": {
-			fails:   func(s *server, _ *front) { s.kill() },
-			ends:    func(s *server, _ *front) { s.run() },
-			says:    "cannot be reached",
-			forgets: true,
+		ends: func(s *server, _ *front) { s.ready() },
+		says: "Redis at", // while it reads it answers now and then
+	},
+	"slow": {
+		fails: func(_ *server, f *front) { f.set(mode{delay: 2 * time.Second}) },
+		ends:  func(_ *server, f *front) { f.set(pass) },
+		says:  "does not answer in time",
+	},
+	"mute": {
+		fails: func(_ *server, f *front) { f.set(mode{mute: true}) },
+		ends:  func(_ *server, f *front) { f.set(refuse); f.set(pass) },
+		says:  "does not answer in time",
+	},
+	"cut": {
+		fails: func(_ *server, f *front) { f.set(refuse) },
+		ends:  func(_ *server, f *front) { f.set(pass) },
+		says:  "cannot be reached",
+	},
+	"full": {
+		fails: func(s *server, _ *front) { s.do("CONFIG", "SET", "maxmemory", "1") },
+		ends:  func(s *server, _ *front) { s.do("CONFIG", "SET", "maxmemory", "0") },
+		says:  "is full",
+	},
+	"read-only": {
+		fails: func(s *server, _ *front) { s.do("REPLICAOF", "127.0.0.1", "1") },
+		ends:  func(s *server, _ *front) { s.do("REPLICAOF", "NO", "ONE") },
+		says:  "is a replica",
+	},
+	"without replicas": {
+		fails: func(s *server, _ *front) { s.do("CONFIG", "SET", "min-replicas-to-write", "1") },
+		ends:  func(s *server, _ *front) { s.do("CONFIG", "SET", "min-replicas-to-write", "0") },
+		says:  "has fewer replicas",
+	},
+	"wrong password": {
+		fails: func(s *server, f *front) {
+			s.do("ACL", "SETUSER", "default", "resetpass", ">other")
+			s.pass = "other"
+			f.set(refuse)
+			f.set(pass)
 		},
-		"killed with a disk": {
-			lines: []string{"--appendonly yes", "--appendfsync always"},
-			fails: func(s *server, _ *front) { s.kill() },
-			ends:  func(s *server, _ *front) { s.run() },
-			says:  "cannot be reached",
-		},
-		"reading its file": {
-			lines:  []string{"--appendonly yes", "--appendfsync always", "--loading-process-events-interval-bytes 1024"},
-			before: func(s *server, _ *front) { s.do("EVAL", "for i = 1, 30000 do redis.call('SET', 'x' .. i, '') end", 0) },
-			fails: func(s *server, _ *front) {
-				s.kill()
-				s.args = append(s.args, "--key-load-delay 100")
-				s.launch("redis-server", "--port", strconv.Itoa(s.port))
-				s.listens()
-			},
-			ends: func(s *server, _ *front) { s.ready() },
-			says: "Redis at", // while it reads it answers now and then
-		},
-		"slow": {
-			fails: func(_ *server, f *front) { f.set(mode{delay: 2 * time.Second}) },
-			ends:  func(_ *server, f *front) { f.set(pass) },
-			says:  "does not answer in time",
-		},
-		"mute": {
-			fails: func(_ *server, f *front) { f.set(mode{mute: true}) },
-			ends:  func(_ *server, f *front) { f.set(refuse); f.set(pass) },
-			says:  "does not answer in time",
-		},
-		"cut": {
-			fails: func(_ *server, f *front) { f.set(refuse) },
-			ends:  func(_ *server, f *front) { f.set(pass) },
-			says:  "cannot be reached",
-		},
-		"full": {
-			fails: func(s *server, _ *front) { s.do("CONFIG", "SET", "maxmemory", "1") },
-			ends:  func(s *server, _ *front) { s.do("CONFIG", "SET", "maxmemory", "0") },
-			says:  "is full",
-		},
-		"read-only": {
-			fails: func(s *server, _ *front) { s.do("REPLICAOF", "127.0.0.1", "1") },
-			ends:  func(s *server, _ *front) { s.do("REPLICAOF", "NO", "ONE") },
-			says:  "is a replica",
-		},
-		"without replicas": {
-			fails: func(s *server, _ *front) { s.do("CONFIG", "SET", "min-replicas-to-write", "1") },
-			ends:  func(s *server, _ *front) { s.do("CONFIG", "SET", "min-replicas-to-write", "0") },
-			says:  "has fewer replicas",
-		},
-		"wrong password": {
-			fails: func(s *server, f *front) {
-				s.do("ACL", "SETUSER", "default", "resetpass", ">other")
-				s.pass = "other"
-				f.set(refuse)
-				f.set(pass)
-			},
-			ends: func(s *server, f *front) { s.do("ACL", "SETUSER", "default", "nopass"); s.pass = "" },
-			says: "wants a password",
-		},
-		"no rights": {
-			fails: func(s *server, _ *front) { s.do("ACL", "SETUSER", "default", "-set", "-evalsha", "-eval") },
-			ends:  func(s *server, _ *front) { s.do("ACL", "SETUSER", "default", "+@all") },
-			says:  "does not let its user",
-		},
-		"no rights inside scripts": {
-			fails: func(s *server, _ *front) { s.do("ACL", "SETUSER", "default", "-set", "-hset") },
-			ends:  func(s *server, _ *front) { s.do("ACL", "SETUSER", "default", "+@all") },
-			says:  "does not let its user",
-		},
-		"scripts flushed": {
-			fails: func(s *server, _ *front) { s.do("SCRIPT", "FLUSH") },
-			ends:  func(s *server, _ *front) {},
-		},
-	}
+		ends: func(s *server, f *front) { s.do("ACL", "SETUSER", "default", "nopass"); s.pass = "" },
+		says: "wants a password",
+	},
+	"no rights": {
+		fails: func(s *server, _ *front) { s.do("ACL", "SETUSER", "default", "-set", "-evalsha", "-eval") },
+		ends:  func(s *server, _ *front) { s.do("ACL", "SETUSER", "default", "+@all") },
+		says:  "does not let its user",
+	},
+	"no rights inside scripts": {
+		fails: func(s *server, _ *front) { s.do("ACL", "SETUSER", "default", "-set", "-hset") },
+		ends:  func(s *server, _ *front) { s.do("ACL", "SETUSER", "default", "+@all") },
+		says:  "does not let its user",
+	},
+	"scripts flushed": {
+		fails: func(s *server, _ *front) { s.do("SCRIPT", "FLUSH") },
+		ends:  func(s *server, _ *front) {},
+	},
 }
 
 func TestOutages(t *testing.T) {
-	for name, o := range outages() {
+	for name, o := range outages {
 		t.Run(name, func(t *testing.T) { o.run(t) })
 	}
 }

@@ -25,12 +25,16 @@
 //	moggy:{e}:traps          traps of persons: a hash
 //	moggy:{e}:l:00 to :3f    what was learned: hashes, each expires as a whole
 //	moggy:{e}:log            the last changes, for the other nodes: a stream
+//	moggy:{r}:records        what nodes decided: a stream, which expires
+//	moggy:b:{BUDGET}         what nodes used of a budget: a hash, which expires
 //
 // ORIGIN and TRIPLET are 12 bytes of SHA-256 in base64, so that nothing a peer
 // says gets into a key, and a triplet lies in one slot with its origin. The
 // strings hold what they are about; texts longer than 320 bytes are cut and
 // hashed. A triplet takes some 280 bytes of Redis' memory, and never more than
 // 1.7 kB.
+//
+// Redis 6.2 or later will do. [ACL] are the rights that are needed.
 //
 // The package does not know who is family, nor when to ask.
 package redis
@@ -53,6 +57,7 @@ type Options struct {
 	Flush    time.Duration    // the least time between two writes of what was learned; 500 ms
 	Pending  int              // most changes of what was learned held until they are written; 100,000
 	Memory   int              // most triplets, and most origins, held in memory; 100,000
+	Records  int              // most lines that all nodes keep together, see Append; 100,000
 	Log      *slog.Logger     // told when Redis begins to fail and when it works again; nil: nobody
 	Clock    func() time.Time // the wall clock of those who call; time.Now
 
@@ -64,6 +69,7 @@ func (o Options) withDefaults() Options {
 	o.Flush = cmp.Or(o.Flush, 500*time.Millisecond)
 	o.Pending = cmp.Or(o.Pending, 100_000)
 	o.Memory = cmp.Or(o.Memory, 100_000)
+	o.Records = cmp.Or(o.Records, 100_000)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	o.patience = cmp.Or(o.patience, patience)
 	if o.Clock == nil {
@@ -90,6 +96,7 @@ type Store struct {
 	memory   *memory
 	learning chan struct{} // full while what was learned is written, and by persons' changes
 	queue    *queue
+	records  records
 	clock    atomic.Int64 // the caller's, in unix milliseconds, at the last Try
 	remember atomic.Int64 // Timers.Remember at the last Try, in milliseconds
 	damaged  atomic.Int64
@@ -172,14 +179,17 @@ func (s *Store) Degraded() bool { return s.breaker.isOpen() || s.memory.dirty() 
 type Stats struct {
 	Triplets int64 // in Redis: an estimate from a sample, a minute old at most
 	Origins  int64 // the same
-	Pending  int   // triplets, origins and entries in memory that Redis does not have yet
+	Pending  int   // triplets, origins, entries and lines in memory that Redis does not have yet
 	Dropped  int64 // of those, how many were not remembered for want of room, since Open
 	Damaged  int64 // rows read that made no sense and were taken for absent, since Open
+
+	RecordsDropped int64 // lines that Append did not take, since Open
 }
 
 // Stats returns the figures. It waits for nothing.
 func (s *Store) Stats() Stats {
-	st := Stats{Pending: s.pending(), Dropped: s.memory.lost.Load() + s.queue.lost.Load(), Damaged: s.damaged.Load()}
+	st := Stats{Pending: s.pending(), Dropped: s.memory.lost.Load() + s.queue.lost.Load(), Damaged: s.damaged.Load(),
+		RecordsDropped: s.records.lost.Load()}
 	if v := s.survey.Load(); v != nil {
 		st.Triplets, st.Origins = v.triplets, v.origins
 	}
@@ -187,4 +197,4 @@ func (s *Store) Stats() Stats {
 }
 
 // pending is what Redis has not been told yet.
-func (s *Store) pending() int { return s.memory.dirty() + s.queue.len() }
+func (s *Store) pending() int { return s.memory.dirty() + s.queue.len() + s.records.len() }

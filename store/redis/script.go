@@ -46,11 +46,21 @@ var rowsLua string
 //go:embed lua/follow.lua
 var followLua string
 
+//go:embed lua/append.lua
+var appendLua string
+
+//go:embed lua/records.lua
+var recordsLua string
+
+//go:embed lua/exchange.lua
+var exchangeLua string
+
 // scripts are all that is asked of Redis. Each runs as one step.
 type scripts struct {
 	try, pass, mergeTriplet, mergeOrigin *goredis.Script
 	page, survey, probe                  *goredis.Script
 	write, rows, follow                  *goredis.Script
+	append, records, exchange            *goredis.Script
 }
 
 func newScripts() scripts {
@@ -60,6 +70,7 @@ func newScripts() scripts {
 		try: grey(tryLua), pass: grey(passLua), mergeTriplet: grey(mergeTripletLua), mergeOrigin: grey(mergeOriginLua),
 		page: plain(pageLua), survey: plain(surveyLua), probe: plain(probeLua),
 		write: plain(writeLua), rows: plain(rowsLua), follow: plain(followLua),
+		append: plain(appendLua), records: plain(recordsLua), exchange: plain(exchangeLua),
 	}
 }
 
