@@ -93,11 +93,11 @@ func BenchmarkMemory(b *testing.B) {
 	var usage int64
 	for n := range 100 {
 		q := s.question(wide(n*997, at(0)))
-		usage += server.do("MEMORY", "USAGE", q.triplet1).(int64)
+		usage += server.do("MEMORY", "USAGE", q.tripletName).(int64)
 	}
 	b.ReportMetric(float64(usage)/100, "MEMORY-USAGE-B")
 	q := s.question(wide(997, at(0)))
-	row := server.do("GET", q.triplet1).(string)
+	row := server.do("GET", q.tripletName).(string)
 	b.ReportMetric(float64(len(row)), "row-B")
-	b.Logf("%q: %q", q.triplet1, row)
+	b.Logf("%q: %q", q.tripletName, row)
 }

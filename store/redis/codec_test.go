@@ -22,8 +22,8 @@ func TestKeysHoldNothingOfAPeer(t *testing.T) {
 			tag, _, _ := strings.Cut(rest, "}")
 			return tag
 		}
-		if len(q.origin1) != len("moggy:o:")+18 || len(q.triplet1) != len("moggy:t:")+34 || slot(q.origin1) != slot(q.triplet1) || len(slot(q.origin1)) != 16 {
-			t.Errorf("%q: %q, %q", name, q.origin1, q.triplet1)
+		if len(q.originName) != len("moggy:o:")+18 || len(q.tripletName) != len("moggy:t:")+34 || slot(q.originName) != slot(q.tripletName) || len(slot(q.originName)) != 16 {
+			t.Errorf("%q: %q, %q", name, q.originName, q.tripletName)
 		}
 		if len(q.aboutTriplet) > 3*(maxText+sumLen+12) {
 			t.Errorf("%q: about %d bytes", name, len(q.aboutTriplet))

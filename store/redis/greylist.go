@@ -63,7 +63,7 @@ func (s *Store) askRedis(ctx context.Context, q *question, h hints, change bool)
 	slack := min(time.Hour, t.Remember/32)
 	args := []any{mode, q.t.Now.UnixMilli(), s.wall(), up(t.PassFor(q.t.Origin)), t.Window.Milliseconds(), up(t.Remember), up(slack),
 		kindWord(q.t.Origin.Kind), peerWord(q.t.Peer), q.aboutOrigin, q.aboutTriplet}
-	return s.grey(s.call(ctx, s.scripts.try, []string{q.origin1, q.triplet1}, h.append(args)...))
+	return s.grey(s.call(ctx, s.scripts.try, []string{q.originName, q.tripletName}, h.append(args)...))
 }
 
 // wall is the clock by which Redis knows whether this node's is wrong.
@@ -97,7 +97,7 @@ func (s *Store) Pass(ctx context.Context, o greylist.Origin, now time.Time) erro
 	}
 	h := s.memory.hints(q)
 	args := []any{q.t.Now.UnixMilli(), s.wall(), up(remember), kindWord(o.Kind), q.aboutOrigin}
-	r, err := s.grey(s.call(ctx, s.scripts.pass, []string{q.origin1}, h.append(args)...))
+	r, err := s.grey(s.call(ctx, s.scripts.pass, []string{q.originName}, h.append(args)...))
 	s.report(ctx, err)
 	if err != nil {
 		s.passHere(q)
@@ -116,7 +116,7 @@ func (s *Store) passHere(q *question) {
 type question struct {
 	t                         greylist.Try
 	originKey, tripletKey     greylist.Key
-	origin1, triplet1         string // in Redis
+	originName, tripletName   string // of their rows in Redis
 	aboutOrigin, aboutTriplet string
 }
 
@@ -125,20 +125,20 @@ func (s *Store) question(t greylist.Try) *question {
 	t.Now = round(t.Now)
 	s.clock.Store(t.Now.UnixMilli())
 	q := &question{t: t, originKey: t.Origin.Key(), tripletKey: t.Key()}
-	q.origin1, q.triplet1 = s.originKey(q.originKey), s.tripletKey(q.originKey, q.tripletKey)
+	q.originName, q.tripletName = s.originKey(q.originKey), s.tripletKey(q.originKey, q.tripletKey)
 	q.aboutOrigin, q.aboutTriplet = aboutOrigin(t.Origin), aboutTriplet(t.Triplet)
 	return q
 }
 
 // triplet is the question's triplet as memory keeps it.
 func (q *question) triplet(state greylist.State) tripletMemory {
-	return tripletMemory{state: state, window: q.t.Timers.Window, key: q.triplet1,
+	return tripletMemory{state: state, window: q.t.Timers.Window, key: q.tripletName,
 		who: kindWord(q.t.Origin.Kind) + " " + peerWord(q.t.Peer), about: q.aboutTriplet}
 }
 
 // origin is the question's origin as memory keeps it.
 func (q *question) origin(known greylist.Known) originMemory {
-	return originMemory{known: known, remember: q.t.Timers.Remember, key: q.origin1, kind: q.t.Origin.Kind, about: q.aboutOrigin}
+	return originMemory{known: known, remember: q.t.Timers.Remember, key: q.originName, kind: q.t.Origin.Kind, about: q.aboutOrigin}
 }
 
 // A reply is what a script of the greylist answers, in the caller's clock.

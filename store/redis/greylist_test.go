@@ -279,7 +279,7 @@ func TestLongestTriplet(t *testing.T) {
 	x.Origin.Kind, x.Peer = greylist.Network, netip.MustParseAddr("2001:db8:1111:2222:3333:4444:5555:6666")
 	x.Timers.Window *= 1000
 	try(t, s, x)
-	if n := server.do("MEMORY", "USAGE", s.question(x).triplet1).(int64); n > 1700 {
+	if n := server.do("MEMORY", "USAGE", s.question(x).tripletName).(int64); n > 1700 {
 		t.Errorf("%d bytes", n)
 	}
 }

@@ -132,8 +132,8 @@ func (s *Store) Sync() error { return s.pass(context.Background(), true) }
 func (s *Store) pass(ctx context.Context, all bool) error {
 	s.mending.Lock()
 	defer s.mending.Unlock()
-	err := s.ask1(ctx)
-	for _, do := range []func(context.Context) error{s.tell, s.flush, s.appendAll, func(ctx context.Context) error { return s.look(ctx, all) }} {
+	err := s.probe(ctx)
+	for _, do := range []func(context.Context) error{s.tell, s.flush, s.appendAll, func(ctx context.Context) error { return s.estimate(ctx, all) }} {
 		if err == nil {
 			err = do(ctx)
 		}
@@ -148,8 +148,8 @@ func (s *Store) pass(ctx context.Context, all bool) error {
 	return err
 }
 
-// ask1 finds out whether Redis takes what it is given, and closes the breaker.
-func (s *Store) ask1(ctx context.Context) error {
+// probe finds out whether Redis takes what it is given, and closes the breaker.
+func (s *Store) probe(ctx context.Context) error {
 	_, err := s.call(ctx, s.scripts.probe, []string{s.key("probe")})
 	s.report(ctx, err)
 	if err == nil {

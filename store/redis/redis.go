@@ -5,8 +5,9 @@
 // What a try means is decided by greylist.Next, which a script repeats inside
 // Redis so that look-up and change are one step for all nodes, and which this
 // package calls itself while Redis is away: then a node goes on from its own
-// memory, and gives what happened back when Redis returns. No call takes longer
-// than a quarter of a second, whatever Redis does.
+// memory, and gives what happened back when Redis returns. No call that mail waits
+// for takes longer than a quarter of a second, whatever Redis does, nor does a
+// person's change.
 //
 // # One clock
 //

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"sync"
@@ -25,6 +26,7 @@ type mode struct {
 	refuse bool
 	delay  time.Duration // of all that Redis says
 	mute   bool          // Redis hears, and its answers are lost
+	loses  string        // the same, for answers that end so
 }
 
 // The modes that are used more than once.
@@ -106,7 +108,7 @@ func (f *front) answer(c, up net.Conn) {
 		case <-f.done:
 			return
 		}
-		if m.mute {
+		if m.mute || m.loses != "" && bytes.HasSuffix(b[:n], []byte(m.loses)) {
 			continue
 		}
 		if _, err := c.Write(b[:n]); err != nil {

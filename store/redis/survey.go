@@ -18,8 +18,8 @@ const (
 	surveyKeys  = 2000
 )
 
-// look makes a survey if the last one is old, or always.
-func (s *Store) look(ctx context.Context, always bool) error {
+// estimate makes a survey if the last one is old, or always.
+func (s *Store) estimate(ctx context.Context, always bool) error {
 	if last := s.survey.Load(); last != nil && time.Since(last.at) < surveyEvery && !always {
 		return nil
 	}

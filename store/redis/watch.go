@@ -188,16 +188,16 @@ type message struct {
 	fields []string
 }
 
-// A log is what was found from a place on: the message there and those behind it,
-// or, when that one is gone, the first that is left.
-type log struct {
+// An excerpt is what of the log was found from a place on: the message there and
+// those behind it, or, when that one is gone, the first that is left.
+type excerpt struct {
 	gone     bool
 	messages []message
 }
 
 // lost reports whether Redis no longer has what it had when the log stood at
 // place. Else the log was cut, because it grew.
-func (l *log) lost(place string) bool {
+func (l *excerpt) lost(place string) bool {
 	if len(l.messages) == 0 || len(l.messages[0].fields) == 0 {
 		return true
 	}
@@ -220,7 +220,7 @@ func split(id string) (ms, n uint64) {
 }
 
 // follow reads the log from a place on.
-func (s *Store) follow(ctx context.Context, place string) (l log, err error) {
+func (s *Store) follow(ctx context.Context, place string) (l excerpt, err error) {
 	a := answer{}
 	if a.values, err = s.call(ctx, s.scripts.follow, []string{s.key("log")}, place, watchMost); err != nil {
 		return l, err
