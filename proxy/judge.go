@@ -30,7 +30,8 @@ type Judge struct {
 	Newcomers *greylist.Newcomers
 	Meter     budget.Meter
 	Limits    atomic.Pointer[Limits]
-	Crawlers  *Crawlers // nil: nobody is asked whether a client is one
+	Crawlers  *Crawlers   // nil: nobody is asked whether a client is one
+	Degraded  func() bool // whether the greylist answers from its own memory for now; nil: never
 }
 
 // Limits are what clients of each class may use.
@@ -88,7 +89,7 @@ func (j *Judge) askGreylist(ctx context.Context, f *verdict.Facts, ask Ask, now 
 	result, err := ask(ctx, try)
 	f.Origin, f.Grey, f.GreyDown = found, result, err != nil
 	degrade(f, poorer, verdict.DNS)
-	degrade(f, err != nil, verdict.Store)
+	degrade(f, err != nil || j.Degraded != nil && j.Degraded(), verdict.Store)
 }
 
 // asNetwork looks whether a try that is new for its named origin was known by its

@@ -164,11 +164,19 @@ func (x *examination) alarms() {
 	}
 }
 
+// mendStore is what to do about a store that does not work.
+func mendStore(s *desk.Status) string {
+	if s.Store == "embedded" {
+		return "make room on the disk of " + printable(s.StateDir) + ", and see that moggyd may write there"
+	}
+	return "see that Redis runs at " + printable(s.Store) + ", has room, and lets moggyd's user write"
+}
+
 // keepers checks what keeps things: the store, the journal, the sets of the good.
 func (x *examination) keepers() {
 	f, s := x.status.Figures, x.status
 	if f.StoreFault != "" {
-		x.add(fail, "store", "the store does not work: "+printable(f.StoreFault), "make room on the disk of "+printable(s.StateDir)+", and see that moggyd may write there")
+		x.add(fail, "store", "the store does not work: "+printable(f.StoreFault), mendStore(s))
 	} else if f.StoreDropped > 0 || f.StoreDamaged > 0 {
 		x.add(warn, "store", fmt.Sprintf("the store works, but %d rows were dropped for want of room, and %d were damaged", f.StoreDropped, f.StoreDamaged))
 	} else {

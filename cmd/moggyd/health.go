@@ -17,7 +17,7 @@ func (h *house) gauges() metrics.Gauges {
 	return metrics.Gauges{
 		Slots:          func() float64 { return float64(h.pit.Slots()) },
 		SlotsUsed:      func() float64 { return float64(h.pit.Taken()) },
-		Triplets:       func() float64 { return float64(h.store.Stats().Triplets) },
+		Triplets:       func() float64 { return float64(h.store.Figures().Triplets) },
 		JournalDropped: func() float64 { return float64(h.journal.Dropped()) },
 		StoreUp:        func() bool { return h.store.Healthy() == nil },
 		Entries:        h.entries,
@@ -90,9 +90,10 @@ func faultTexts(faults map[string]string) (texts []string) {
 	return texts
 }
 
-// health says what keeps moggyd from its work: its backends, and its store.
+// health says what keeps moggyd from its work: its backends, and its store. The
+// page says it to people.
 func (h *house) health() metrics.Health {
-	return metrics.Health{Hostname: h.cfg.Hostname, Ready: func() map[string]error {
+	return metrics.Health{Hostname: h.cfg.Hostname, Page: h.page(), Ready: func() map[string]error {
 		faults := h.server.Ready()
 		if err := h.store.Healthy(); err != nil {
 			faults["store"] = err

@@ -15,12 +15,12 @@ import (
 
 	"moggy/cmd/internal/config"
 	"moggy/cmd/internal/desk"
+	"moggy/cmd/internal/keep"
 	"moggy/greylist"
 	"moggy/metrics"
 	"moggy/proxy"
 	"moggy/proxy/relay"
 	"moggy/proxy/tarpit"
-	"moggy/store/bolt"
 	"moggy/verdict/journal"
 	"moggy/whitelist"
 )
@@ -30,7 +30,7 @@ import (
 type house struct {
 	cfg     *config.Config
 	log     *slog.Logger
-	store   *bolt.Store
+	store   keep.Store
 	book    *whitelist.Book
 	traps   *greylist.Traps
 	judge   *proxy.Judge
@@ -61,7 +61,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *house, 
 			h.close()
 		}
 	}()
-	h.store, err = bolt.Open(bolt.Options{Path: desk.StorePath(cfg.StateDir), Remember: cfg.Greylist.Remember, Log: log})
+	h.store, err = keep.Open(cfg, log)
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +77,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *house, 
 		return nil, err
 	}
 	h.judge = proxy.NewJudge(h.book, h.store, h.traps, desk.TimersOf(cfg))
+	h.judge.Degraded = h.store.Degraded
 	h.apply(cfg)
 	h.journal, err = journal.Open(journal.Options{Dir: desk.JournalDir(cfg.StateDir), Size: int64(cfg.Journal.Size), Log: log})
 	if err != nil {
@@ -133,6 +134,7 @@ func (h *house) serve(ctx context.Context) error {
 	h.wait.Go(func() { desk.Serve(around, h.desk, h.local()) })
 	h.wait.Go(func() { metrics.Serve(around, h.admin, h.metrics.Handler(h.health())) })
 	h.wait.Go(func() { h.flushes(around) })
+	h.wait.Go(func() { h.store.Follow(around, h.book, h.traps) })
 	h.wait.Go(func() { h.family.Load().run(around) })
 	if h.names.Lists != nil {
 		h.wait.Go(func() { h.names.Lists.Watch(around) })

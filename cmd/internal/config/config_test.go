@@ -236,6 +236,9 @@ func TestPasswordReadable(t *testing.T) {
 		if err != nil || len(c.Warnings) != tt.want || strings.Contains(strings.Join(c.Warnings, ""), "geheim") {
 			t.Errorf("%s %v: %v, %v", tt.text, tt.mode, c, err)
 		}
+		if err := os.WriteFile(path, []byte(tt.text+"\nstore.url = 1"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 		if _, err := load(path, notYet); err == nil || strings.Contains(err.Error(), "geheim") {
 			t.Errorf("refused with %v", err)
 		}

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"moggy/cmd/internal/config"
+	"moggy/cmd/internal/keep"
 	"moggy/greylist"
 	"moggy/proxy"
-	"moggy/store/bolt"
 	"moggy/verdict"
 	"moggy/whitelist"
 	"moggy/whitelist/budget"
@@ -25,7 +25,7 @@ var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 // house is a store with a Local over it.
 type house struct {
 	*Local
-	store *bolt.Store
+	store keep.Store
 }
 
 // fakeDaemon has guests.
@@ -57,7 +57,7 @@ func newHouse(t testing.TB) house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := bolt.Open(bolt.Options{Path: StorePath(dir)})
+	store, err := keep.OpenAlone(c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,9 +10,9 @@ import (
 
 	"moggy/cmd/internal/config"
 	"moggy/cmd/internal/desk/zonetest"
+	"moggy/cmd/internal/keep"
 	"moggy/dnsbl"
 	"moggy/greylist"
-	"moggy/store/bolt"
 	"moggy/verdict"
 )
 
@@ -50,7 +50,7 @@ func named(t *testing.T, lists string) *Local {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := bolt.Open(bolt.Options{Path: StorePath(dir)})
+	store, err := keep.OpenAlone(c)
 	if err != nil {
 		t.Fatal(err)
 	}

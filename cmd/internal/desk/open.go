@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"moggy/cmd/internal/config"
+	"moggy/cmd/internal/keep"
 	"moggy/greylist"
 	"moggy/greylist/origin"
 	"moggy/proxy"
@@ -57,11 +58,11 @@ func (nothing) Close() error { return nil }
 func openStore(ctx context.Context, c *config.Config, create bool) (Desk, io.Closer, error) {
 	path := StorePath(c.StateDir)
 	_, err := os.Stat(path)
-	fresh := errors.Is(err, os.ErrNotExist)
+	fresh := keep.Embedded(c) && errors.Is(err, os.ErrNotExist)
 	if fresh && !create {
 		return nil, nil, fmt.Errorf("there is no %s: moggyd has never run with this configuration; start it, or name its file with -c", path)
 	}
-	store, err := bolt.Open(bolt.Options{Path: path, Remember: c.Greylist.Remember})
+	store, err := keep.OpenAlone(c)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -78,7 +79,7 @@ func openStore(ctx context.Context, c *config.Config, create bool) (Desk, io.Clo
 // over is what a Local stands on.
 type over struct {
 	names *Names
-	store *bolt.Store
+	store keep.Store
 }
 
 // Close implements io.Closer.
@@ -86,7 +87,7 @@ func (o over) Close() error { return errors.Join(o.names.Close(), o.store.Close(
 
 // localOver makes a Local that no daemon stands behind. That DNS cannot be asked
 // is no error: few questions need it.
-func localOver(ctx context.Context, c *config.Config, store *bolt.Store) (*Local, error) {
+func localOver(ctx context.Context, c *config.Config, store keep.Store) (*Local, error) {
 	now := time.Now()
 	book, err := whitelist.Open(ctx, whitelist.Options{Store: store, Local: LocalEntries(c), Now: now})
 	if err != nil {
@@ -112,9 +113,9 @@ func localOver(ctx context.Context, c *config.Config, store *bolt.Store) (*Local
 	return l, nil
 }
 
-// StoreFigures are the figures of an embedded store.
-func StoreFigures(store *bolt.Store) Figures {
-	s := store.Stats()
+// StoreFigures are the figures of a store.
+func StoreFigures(store keep.Store) Figures {
+	s := store.Figures()
 	f := Figures{Triplets: s.Triplets, Origins: s.Origins, StorePending: s.Pending, StoreDropped: s.Dropped, StoreDamaged: s.Damaged}
 	if err := store.Healthy(); err != nil {
 		f.StoreFault = err.Error()

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"moggy/cmd/internal/config"
+	"moggy/cmd/internal/keep"
 	"moggy/greylist"
 	"moggy/proxy"
 	"moggy/verdict"
@@ -120,7 +121,7 @@ func storeName(text string) string {
 // The names of what lies in a state directory.
 
 // StorePath is the file of the embedded store.
-func StorePath(stateDir string) string { return filepath.Join(stateDir, "moggy.db") }
+func StorePath(stateDir string) string { return keep.Path(stateDir) }
 
 // SocketPath is the socket on which the daemon answers.
 func SocketPath(stateDir string) string { return filepath.Join(stateDir, "control.sock") }
