@@ -57,11 +57,14 @@ func (p *Page) dayTable() *table {
 		sum.Came, sum.LetIn, sum.Deferred, sum.Held = sum.Came+c.Came, sum.LetIn+c.LetIn, sum.Deferred+c.Deferred, sum.Held+c.Held
 		sum.Refused, sum.Left, sum.Harmed = sum.Refused+c.Refused, sum.Left+c.Left, sum.Harmed+c.Harmed
 	}
-	switch {
-	case d.Fault != "":
-		t.Note, t.After = "", clean(d.Fault)
-	case len(d.Classes) > 1:
+	if len(d.Classes) > 1 {
 		t.day("all", &sum)
+	}
+	if len(d.Classes) == 0 {
+		t.Note = "Nobody came."
+	}
+	if d.Fault != "" {
+		t.Note, t.After = "", clean(d.Fault)
 	}
 	return t
 }
