@@ -64,6 +64,7 @@ const accounts, each = 6, 3
 // neighbourhood is the server of the story: Dovecot and Postfix behind moggyd, and an ssh daemon beside them.
 func (p programs) neighbourhood(t *testing.T, rules string, sections ...string) (*daemon, *ssh) {
 	t.Helper()
+	peers.Need(t, "nft")
 	reports := peers.FreeAddress(t)
 	dovecot := peers.Dovecot(t, peers.DovecotOptions{Policy: "http://" + reports + "/", PolicyTimeout: 200 * time.Millisecond})
 	postfix := peers.PostfixBackend(t, peers.PostfixOptions{})
@@ -158,9 +159,7 @@ func story(t *testing.T, p programs) {
 // storyGuarded is the same with the known-good in front of the rule that counts: nobody is cut off.
 func storyGuarded(t *testing.T, p programs) {
 	d, ssh := p.neighbourhood(t, strings.Replace(guide, "GOOD", accepted, 1), "[good]\nnft = [\"inet guard\"]\n")
-	d.until("the household is in the set", func() bool {
-		return strings.Contains(command(t, "", "nft", "list", "set", "inet", "guard", "moggy_good"), household)
-	})
+	nftHas(t, "inet guard", "moggy_good", household)
 	if n := outlook(t); n != accounts*each {
 		t.Errorf("only %d of %d connections were answered", n, accounts*each)
 	}
@@ -214,6 +213,7 @@ func fail2banBanned(t *testing.T, p programs) {
 
 // export is read by the programs that it is for.
 func export(t *testing.T, p programs) {
+	peers.Need(t, "nft", "ipset")
 	d := p.knownGood(t)
 	d.tool("allow", "add", "203.0.113.0/24", "--note", "a friend")
 	write := func(format string) string {
@@ -253,13 +253,20 @@ func export(t *testing.T, p programs) {
 // nftHolds wants the sets of a table to hold the known-good.
 func nftHolds(t *testing.T, table string) {
 	t.Helper()
+	nftHas(t, table, "moggy_good", household)
+	nftHas(t, table, "moggy_good", "203.0.113.0/24")
+	nftHas(t, table, "moggy_good6", "2001:db8::")
+}
+
+// nftHas waits until a set of a table has an element.
+func nftHas(t *testing.T, table, set, element string) {
+	t.Helper()
 	family, name, _ := strings.Cut(table, " ")
-	for set, want := range map[string][]string{"moggy_good": {household, "203.0.113.0/24"}, "moggy_good6": {"2001:db8::"}} {
-		elements := command(t, "", "nft", "list", "set", family, name, set)
-		for _, element := range want {
-			if !strings.Contains(elements, element) {
-				t.Errorf("%s is not in:\n%s", element, elements)
-			}
-		}
+	var elements string
+	if err := peers.Poll(t.Context(), func() bool {
+		elements = command(t, "", "nft", "list", "set", family, name, set)
+		return strings.Contains(elements, element)
+	}); err != nil {
+		t.Errorf("%s is not in:\n%s", element, elements)
 	}
 }

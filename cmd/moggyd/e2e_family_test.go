@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ func TestFamily(t *testing.T) {
 	apart(t, []part{
 		{"login", login},
 		{"guesser", guesser},
+		{"ssh session", sshSession},
 		{"logins from a log", loginsFromLog},
 		{"correspondents", correspondents},
 		{"gateway", gateway},
@@ -85,6 +87,21 @@ func (d *daemon) overBudget() {
 	}
 	d.refused(visitor)
 	d.waitLog(`src=198\.51\.100\.9 listener=imap class=guesser act=busy why=over-budget`)
+}
+
+// sshSession makes the operator's address his own, and the set of the known-good in nft has it before any rule counts.
+func sshSession(t *testing.T, p programs) {
+	peers.Need(t, "nft", "utmpdump")
+	const session = "[7] [%05d] [ts/0] [root    ] [pts/0       ] [home.test           ] [%-15s] [2026-11-23T02:00:00,000000+00:00]\n"
+	command(t, fmt.Sprintf(session, os.Getpid(), household), "sh", "-c", "utmpdump -r >/run/utmp")
+	command(t, strings.Replace(guide, "GOOD", accepted, 1), "nft", "-f", "-")
+	dovecot := peers.Dovecot(t, peers.DovecotOptions{})
+	d := p.home(t, imapDoors(dovecot), "[good]\nnft = [\"inet guard\"]\n")
+	d.good(household)
+	d.told([]string{"why", "me"}, "own by an ssh session: root by ssh")
+	nftHas(t, "inet guard", "moggy_good", household)
+	mail(t, mustReach(t, household, at("143"))).login("me")
+	d.waitLog(`src=198\.51\.100\.7 listener=imap class=own act=carry why=known evidence=ssh`)
 }
 
 // loginsFromLog are read in Dovecot's log, before and after it was rotated.

@@ -30,9 +30,10 @@ const (
 	pollBound = 30 * time.Second
 )
 
-// Need skips the test when one of the programs ("postfix", "opensmtpd", "exim", "dovecot", "nginx", "fail2ban", "swaks") cannot be run here,
-// and says what is missing; "namespace" is what [Inside] takes. With MOGGY_E2E=1 in the environment, as in CI, the test fails instead. Need installs
-// nothing. What starts a program calls Need by itself.
+// Need skips the test when one of the programs ("postfix", "opensmtpd", "exim", "dovecot", "nginx", "fail2ban", "swaks",
+// "nft", "ipset", "utmpdump") cannot be run here, and says what is missing; "namespace" is what [Inside] takes. With
+// MOGGY_E2E=1 in the environment, as in CI, the test fails instead. Need installs nothing. What starts a program calls
+// Need by itself.
 func Need(t testing.TB, programs ...string) {
 	t.Helper()
 	for _, name := range programs {
@@ -57,8 +58,8 @@ func have(name string) error {
 	switch name {
 	case "namespace":
 		return first(haveNamespaces, func() error { return haveCommand("ip") })
-	case "swaks":
-		return haveCommand("swaks")
+	case "swaks", "nft", "ipset", "utmpdump":
+		return haveCommand(name)
 	case "postfix":
 		return first(haveNamespaces, func() error { return haveCommand("/usr/sbin/postfix") })
 	case "opensmtpd":
