@@ -66,6 +66,24 @@ func BenchmarkTry(b *testing.B) {
 	}
 }
 
+// BenchmarkDoors is what one, two and three doors on one Redis do together.
+func BenchmarkDoors(b *testing.B) {
+	server := start(b)
+	var doors []*Store
+	for range 3 {
+		doors = append(doors, openAt(b, Options{URL: server.url("b")}))
+		must(b, doors[len(doors)-1].Sync())
+	}
+	for n := 1; n <= len(doors); n++ {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			timed(b, 16*n, func(i int) error {
+				_, err := doors[i%n].Try(context.Background(), wide(i%50_000, at(1)))
+				return err
+			})
+		})
+	}
+}
+
 // BenchmarkTryWhileAway is the same with Redis gone.
 func BenchmarkTryWhileAway(b *testing.B) {
 	s := away(b, Options{})
