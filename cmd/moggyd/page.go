@@ -99,8 +99,8 @@ func (f *front) day(now time.Time, dir string) tally.Day {
 var alarmRemedies = map[string]string{
 	proxy.AlarmName(metrics.Harm):           "moggy hurt --since 24h",
 	proxy.AlarmName(metrics.BlockedElse):    "moggy doctor",
-	proxy.AlarmName(metrics.StoreDown):      "make room on its disk, and see that moggyd may write there",
-	proxy.AlarmName(metrics.JournalFailing): "make room on its disk, and see that moggyd may write there",
+	proxy.AlarmName(metrics.StoreDown):      "moggy doctor",
+	proxy.AlarmName(metrics.JournalFailing): "moggy doctor",
 	proxy.AlarmName(metrics.ListSuspended):  "moggy lists",
 	proxy.AlarmName(metrics.OpenRelay):      `set forward = "proxy-v2" in moggy.toml, and let the backend read it; or take moggy's address out of its networks`,
 	proxy.AlarmName(metrics.InternalError):  "restart moggyd, and report what its log says",
@@ -108,10 +108,12 @@ var alarmRemedies = map[string]string{
 
 func storeOf(s *desk.Status) status.Store {
 	f, name := s.Figures, s.Store
+	do := "see that Redis runs there, has room, and lets moggyd's user write"
 	if name == "embedded" {
 		name += ", " + desk.StorePath(s.StateDir)
+		do = "make room on the disk of " + s.StateDir + ", and see that moggyd may write there"
 	}
-	return status.Store{Name: name, Fault: f.StoreFault, Triplets: f.Triplets, Origins: f.Origins, Dropped: f.StoreDropped, Damaged: f.StoreDamaged}
+	return status.Store{Name: name, Fault: f.StoreFault, Do: do, Triplets: f.Triplets, Origins: f.Origins, Dropped: f.StoreDropped, Damaged: f.StoreDamaged}
 }
 
 func listOf(s dnsbl.Status) status.List {

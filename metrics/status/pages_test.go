@@ -91,6 +91,7 @@ func down() Page {
 			First: before(30 * time.Hour), Hint: "take line 3 out of /etc/hosts.deny"}}}
 	p.Lists = append(p.Lists, List{Name: "bl.example.net", Weight: 2, State: "suspended", Why: "it lists 127.0.0.1"})
 	p.Store.Fault = "write /var/lib/moggy/moggy.db: no space left on device"
+	p.Store.Do = "make room on the disk of /var/lib/moggy, and see that moggyd may write there"
 	p.Hints.Last, p.Hints.Faults = time.Time{}, []string{"/var/log/mail.log: permission denied"}
 	p.Journal.Dropped = 1412
 	p.Config.Refused, p.Config.Restart = "/etc/moggy/moggy.toml:7: unknown key \"gap\" in [greylist]", nil
@@ -114,7 +115,7 @@ func filled(s string, n int) Page {
 	p := Page{Now: now, Hostname: s, Version: s, Started: now,
 		Visitor: Visitor{Addr: me, Class: class, Listed: true, Evidence: whitelist.Trapped},
 		Outside: Outside{Looked: now, More: 77, Read: many(s, n), Unread: many(s, n)},
-		Store:   Store{Name: s, Fault: s, Dropped: 1}, Hints: Hints{From: many(s, n), Faults: many(s, n), Logins: true},
+		Store:   Store{Name: s, Fault: s, Do: s, Dropped: 1}, Hints: Hints{From: many(s, n), Faults: many(s, n), Logins: true},
 		Good: Good{Sets: many(s, n), Faults: many(s, n)}, Journal: Journal{Dir: s, Dropped: 1},
 		Config: Config{File: s, Loaded: now, Refused: s, Restart: many(s, n)}}
 	p.Day = tally.Day{Time: now, From: before(time.Hour), Bound: tally.Time, Peers: 1 << 40, Times: 1 << 40}

@@ -58,8 +58,7 @@ func (p *Page) storePart() part {
 	one := part{Name: "store", Level: fine, Text: fmt.Sprintf("%s: %s, %s", s.Name, count(int(s.Triplets), "deferred mail"), count(int(s.Origins), "known origin"))}
 	switch {
 	case s.Fault != "":
-		one.Level, one.Text = bad, s.Name+": "+s.Fault
-		one.Do = "make room on its disk, and see that moggyd may write there"
+		one.Level, one.Text, one.Do = bad, s.Name+": "+s.Fault, s.Do
 		one.Say, one.Why = "The store does not work, and what is learned is not kept", s.Fault
 	case s.Dropped > 0 || s.Damaged > 0:
 		one.Level, one.Do = look, "moggy doctor"

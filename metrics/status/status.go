@@ -120,6 +120,7 @@ type Slots struct{ Held, All int }
 type Store struct {
 	Name     string // "embedded, /var/lib/moggy/moggy.db"
 	Fault    string // "": it works
+	Do       string // about the fault
 	Triplets int64
 	Origins  int64
 	Dropped  int64 // rows there was no room for
