@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -80,7 +81,11 @@ const (
 
 // lookAfter watches what no connection would notice.
 func (s *Server) lookAfter(ctx context.Context) {
+	var dropped int64
 	for ctx.Err() == nil {
+		if s.dropped != nil {
+			dropped = s.tellDropped(dropped)
+		}
 		if s.healthy != nil {
 			err := s.healthy()
 			s.Alarm(metrics.StoreDown, err != nil, errText(err))
@@ -90,6 +95,13 @@ func (s *Server) lookAfter(ctx context.Context) {
 		}
 		nap(ctx, lookEvery)
 	}
+}
+
+// tellDropped raises the alarm while records are lost, and returns how many were.
+func (s *Server) tellDropped(before int64) int64 {
+	n := s.dropped()
+	s.Alarm(metrics.JournalFailing, n > before, fmt.Sprintf("%d records of decisions were not written since the start; see that the disk of state_dir has room and is fast enough", n))
+	return n
 }
 
 func errText(err error) string {

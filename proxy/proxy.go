@@ -39,6 +39,7 @@ type Options struct {
 	Visitors int           // connections to stream listeners of clients that are not known
 	Line     int           // connections that wait for their turn, a quarter of them for the known alone; 0: nobody waits
 	Healthy  func() error  // whether the store keeps what it is given; nil: it does
+	Dropped  func() int64  // records that were not written since the start; nil: none
 }
 
 // A Recorder keeps records of decisions, as *journal.Journal does. Append never
@@ -85,6 +86,7 @@ type Server struct {
 	gateways gateways
 	alarms   alarms
 	healthy  func() error
+	dropped  func() int64
 	lastHarm atomic.Int64 // in ns since 1970; 0: never
 
 	carrying context.Context // ends when carried connections have had their grace
@@ -97,6 +99,7 @@ func New(o Options) *Server {
 	s := &Server{judge: o.Judge, pit: o.Pit, journal: o.Journal, metrics: o.Metrics, log: o.Log, grace: o.Grace, healthy: o.Healthy,
 		guests: newGuests(o.Metrics.Open), opening: make(chan struct{}, max(1, o.Pit.Slots()/8))}
 	s.visitors.most, s.line.most = o.Visitors, o.Line
+	s.dropped = o.Dropped
 	s.alarms.standing = make(map[metrics.Alarm]Alarm)
 	s.carrying, s.stop = context.WithCancel(context.Background())
 	s.settings.Store(o.Settings)
