@@ -3,6 +3,7 @@ package keep
 import (
 	"context"
 	"iter"
+	"sync"
 	"time"
 
 	"moggy/greylist"
@@ -10,46 +11,69 @@ import (
 	"moggy/whitelist"
 )
 
+// again is how long a door waits before it tries again what Redis or the disk
+// refused.
+const again = time.Second
+
 // Follow implements Store.
 func (s *shared) Follow(ctx context.Context, book *whitelist.Book, traps *greylist.Traps) {
-	s.Watch(ctx, &follower{s, book, traps})
+	f := &follower{store: s, book: book, traps: traps, copier: newCopier(s, book, traps)}
+	var copying sync.WaitGroup
+	defer copying.Wait()
+	copying.Go(func() { f.copier.run(ctx) })
+	if s.fellBack.Load() {
+		f.catchUp(ctx)
+	} else {
+		f.copier.all()
+	}
+	s.Watch(ctx, f)
 }
 
-// follower keeps what is in force on this door, and the copy, in step with Redis.
+// follower keeps what is in force on this door in step with Redis.
 type follower struct {
-	store *shared
-	book  *whitelist.Book
-	traps *greylist.Traps
+	store  *shared
+	book   *whitelist.Book
+	traps  *greylist.Traps
+	copier *copier
 }
 
 var _ redis.Follower = (*follower)(nil)
 
-// copyPatience is how long this machine's own disk may take for a row of the copy.
-const copyPatience = 5 * time.Second
-
-// Apply implements redis.Follower.
-func (f *follower) Apply(changes []redis.Change) {
-	ctx, cancel := context.WithTimeout(context.Background(), copyPatience)
-	defer cancel()
-	for _, c := range changes {
-		f.store.copied(f.apply(ctx, c))
+// catchUp reads what a door has from its copy until Redis says it. Redis may have
+// answered for the traps alone, or for the entries: then Watch has a place to go
+// on from, and would not read the rest.
+func (f *follower) catchUp(ctx context.Context) {
+	for f.Reload(ctx) != nil && pause(ctx, again) {
 	}
 }
 
-func (f *follower) apply(ctx context.Context, c redis.Change) error {
-	switch {
-	case c.Entry.Net.IsValid():
-		f.book.Follow(c.Entry)
-		return f.store.copyEntry(ctx, c.Entry)
-	case c.Key.Net.IsValid():
-		f.book.Unfollow(c.Key)
-		return f.store.uncopyEntry(ctx, c.Key)
-	case c.Trap.Address != "":
-		f.traps.Follow(c.Trap)
-		return f.store.copyTrap(ctx, c.Trap)
+// pause reports false when ctx has ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
 	}
-	f.traps.Unfollow(c.Address)
-	return f.store.uncopyTrap(ctx, c.Address)
+}
+
+// Apply implements redis.Follower.
+func (f *follower) Apply(changes []redis.Change) {
+	for _, c := range changes {
+		switch {
+		case c.Entry.Net.IsValid():
+			f.book.Follow(c.Entry)
+		case c.Key.Net.IsValid():
+			f.book.Unfollow(c.Key)
+		case c.Trap.Address != "":
+			f.traps.Follow(c.Trap)
+		default:
+			f.traps.Unfollow(c.Address)
+		}
+	}
+	f.copier.changed(changes)
 }
 
 // Reload implements redis.Follower.
@@ -60,7 +84,7 @@ func (f *follower) Reload(ctx context.Context) error {
 	if err := f.traps.Reload(ctx); err != nil {
 		return err
 	}
-	f.store.copied(f.store.copyAll(ctx, f.book.List(), f.traps.All()))
+	f.copier.all()
 	return nil
 }
 

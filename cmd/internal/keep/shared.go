@@ -23,6 +23,7 @@ type shared struct {
 	log  *slog.Logger
 
 	entriesRead, trapsRead atomic.Bool
+	fellBack               atomic.Bool // the copy was read
 }
 
 // Entries implements whitelist.Store.
@@ -42,6 +43,7 @@ func firstOr[T any](s *shared, read *atomic.Bool, rows iter.Seq2[T, error], copi
 		all, err := collect(rows)
 		if first := !read.Swap(true); err != nil && first && s.copy != nil {
 			s.log.Error("Redis cannot be read; this machine's copy of the allow list is in force until it can", "error", err)
+			s.fellBack.Store(true)
 			all, err = collect(copied(s.copy))
 		}
 		for _, row := range all {
