@@ -13,36 +13,25 @@ import (
 	"moggy/whitelist/budget"
 )
 
-// A Use is what one node has used of a budget.
-type Use struct {
-	Key    budget.Key
-	Limit  budget.Limit
-	Tokens int // taken since the last exchange of this key; below zero: given back
-	Open   int // connections open at this node now
-}
+// Use and Others are the budget's.
+type (
+	Use    = budget.Use
+	Others = budget.Others
+)
 
-// Others is what the other nodes have used of it.
-type Others struct {
-	Key    budget.Key
-	Tokens int // taken since this node's last exchange; at its first, what is still owed
-	Open   int // connections open there now
-}
+var _ budget.Exchanger = (*Store)(nil)
 
 // errAway: Redis has just come back, or just gone.
 var errAway = errors.New("Redis is away")
 
-// Exchange tells the other nodes what this one has used, and returns what they
-// have, for budget.Local.Charge. It is for the background, about once a second,
-// with the keys that were used since: what a client takes at several nodes between
-// two exchanges is not yet counted together, which is the error of the budget.
+// Exchange implements [budget.Exchanger] for a budget.Fleet, which calls it in the
+// background. At its first exchange of a key a node is told what is owed.
 //
-// Open connections count at the other nodes for as long as the lease says; a node
-// that does not renew it has died. So Exchange has to be called for each key with
-// connections open, and once more when the last has ended.
-//
-// Each budget is one step in Redis. When some cannot be exchanged the error is
-// that of one of them, and the others are returned; what became of the tokens of
-// those that are missing is not known. Drop them: a client gets that much more.
+// Each budget is one step in Redis, and the same step when go-redis has to ask
+// twice: nothing is counted twice. When some cannot be exchanged the error is that
+// of one of them, and the others are returned; what became of the tokens of those
+// that are missing is not known. When a replica becomes the master that lacks the
+// last exchanges, what others used is told again for as long as it lagged behind.
 func (s *Store) Exchange(ctx context.Context, uses []Use, lease time.Duration) ([]Others, error) {
 	if s.breaker.isOpen() {
 		return nil, cmp.Or(s.Healthy(), errAway)
@@ -65,8 +54,8 @@ func (s *Store) Exchange(ctx context.Context, uses []Use, lease time.Duration) (
 
 func (s *Store) exchange(ctx context.Context, u Use, lease time.Duration) (Others, error) {
 	l := u.Limit
-	most := float64(max(1, l.Burst)) + l.Wait.Minutes()*float64(l.Rate)
-	values, err := s.call(ctx, s.scripts.exchange, []string{s.budgetKey(u.Key)}, s.nonce, u.Tokens, max(0, u.Open), max(0, l.Rate), most, lease.Milliseconds())
+	values, err := s.call(ctx, s.scripts.exchange, []string{s.budgetKey(u.Key)},
+		s.nonce, u.Tokens, max(0, u.Open), max(0, l.Rate), l.MostOwed(), lease.Milliseconds())
 	if err != nil {
 		return Others{}, err
 	}

@@ -26,6 +26,7 @@ type account struct {
 	conns      int64 // owed for connections
 	recipients int64 // owed for new recipients
 	open       int
+	share      *share // nil: there are no other doors
 }
 
 // settle brings the account to the time now and the limit l. When the clock went
@@ -59,13 +60,25 @@ func (a *account) ask() Usage {
 // take takes one more connection in, unless that is over.
 func (a *account) take() Usage {
 	u := a.ask()
-	if u.Over == Within {
+	switch u.Over {
+	case Within:
 		a.open++
 		if a.limit.Rate > 0 {
 			a.conns = plus(a.conns, token)
+			a.share.use(1, a.last)
 		}
+	case OverOpen:
+		a.share.refused(a.last)
 	}
 	return u
+}
+
+// refund gives a token back.
+func (a *account) refund(now int64) {
+	a.charge(-1)
+	if a.limit.Rate > 0 {
+		a.share.use(-1, now)
+	}
 }
 
 // recipient counts one more new recipient, unless that is over.
@@ -85,19 +98,19 @@ func (a *account) recipient() Usage {
 	return u
 }
 
-// charge adds tokens that were used, or takes off as many that were given back.
-// Nobody owes more than it could have come to owe here.
+// charge adds tokens that were used elsewhere, or takes off as many that were
+// given back.
 func (a *account) charge(n int) {
 	if a.limit.Rate <= 0 {
 		return
 	}
 	n = min(max(n, -maxTokens), maxTokens)
-	a.conns = min(max(0, plus(a.conns, int64(n)*token)), a.limit.mostDebt())
+	a.conns = min(max(0, plus(a.conns, int64(n)*token)), a.limit.mostCharged())
 }
 
 // usage says how the budget stands with so many more connections. The account is settled.
 func (a *account) usage(more int) Usage {
-	u := Usage{Limit: a.limit, Open: a.open + more, Recipients: tokens(a.recipients)}
+	u := Usage{Limit: a.limit, Open: a.open + a.share.openAt(a.last) + more, Recipients: tokens(a.recipients)}
 	if a.limit.Rate > 0 {
 		owed := plus(a.conns, int64(more)*token)
 		u.Used, u.Wait = tokens(owed), until(owed, a.limit.burst(), a.limit.Rate)
@@ -106,7 +119,9 @@ func (a *account) usage(more int) Usage {
 }
 
 // blank reports whether the account equals none at all. It is settled.
-func (a *account) blank() bool { return a.open == 0 && a.conns == 0 && a.recipients == 0 }
+func (a *account) blank() bool {
+	return a.open == 0 && a.conns == 0 && a.recipients == 0 && a.share.blank(a.last)
+}
 
 // rest is the time until all is paid back. The account is settled.
 func (a *account) rest() time.Duration {
@@ -119,8 +134,17 @@ func (l Limit) burst() int { return min(max(1, l.Burst), maxTokens) }
 // recipients is how many new ones may come at once: as many as in a minute.
 func (l Limit) recipients() int { return min(max(0, l.Recipients), maxTokens) }
 
-// mostDebt is the most that a client can come to owe: the burst, and what can
-// stand in line.
+// MostOwed is the most tokens that a client comes to owe when others charge what
+// it used there: what it could come to owe here, and a burst more.
+func (l Limit) MostOwed() float64 { return float64(l.mostCharged()) / float64(token) }
+
+// mostCharged is that in the unit of accounts. Without the burst more, a client
+// that is at its limit at several doors would not be charged there for what each
+// lets in between two exchanges.
+func (l Limit) mostCharged() int64 { return plus(l.mostDebt(), int64(l.burst())*token) }
+
+// mostDebt is the most that a client can come to owe at one door: the burst, and
+// what can stand in line.
 func (l Limit) mostDebt() int64 {
 	burst := int64(l.burst()) * token
 	rate, wait := int64(max(0, l.Rate)), int64(max(0, l.Wait))

@@ -53,7 +53,7 @@ func visit(m Meter, k Key, l Limit, n int, now time.Time) (u Usage) {
 func TestFlood(t *testing.T) {
 	const maxKeys = 1 << 13
 	for _, class := range []whitelist.Class{whitelist.Stranger, whitelist.Listed, whitelist.Guesser, whitelist.MUA, ""} {
-		m, user, l := newLocal(maxKeys), For(nil, whitelist.User), For(nil, class)
+		m, user, l := newLocal(maxKeys, false), For(nil, whitelist.User), For(nil, class)
 		family, flood := manyNets(whitelist.User, 1000), manyNets(class, 30_000)
 		for _, k := range family {
 			visit(m, k, user, 2, start)
@@ -83,7 +83,7 @@ func TestFlood(t *testing.T) {
 
 // TestOpenIsNeverDropped fills a meter with open connections, and goes on.
 func TestOpenIsNeverDropped(t *testing.T) {
-	m, l := newLocal(shards*8), For(nil, whitelist.Stranger)
+	m, l := newLocal(shards*8, false), For(nil, whitelist.Stranger)
 	keys := manyNets(whitelist.Stranger, 5000)
 	for _, k := range keys {
 		if u := m.Take(k, l, start); u.Over != Within || u.Used != 1 || u.Open != 1 {

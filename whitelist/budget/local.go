@@ -36,13 +36,13 @@ type Local struct {
 var _ Meter = (*Local)(nil)
 
 // NewLocal returns a Meter that knows of no use yet.
-func NewLocal() *Local { return newLocal(MaxKeys) }
+func NewLocal() *Local { return newLocal(MaxKeys, false) }
 
-func newLocal(maxKeys int) *Local {
+func newLocal(maxKeys int, shared bool) *Local {
 	m := &Local{seed: maphash.MakeSeed()}
 	for i := range m.shards {
 		for j := range m.shards[i].halves {
-			m.shards[i].halves[j] = table{max: maxKeys / shards / 2, accounts: map[Key]*account{}}
+			m.shards[i].halves[j] = table{max: maxKeys / shards / 2, shared: shared, accounts: map[Key]*account{}}
 		}
 	}
 	return m
@@ -52,25 +52,30 @@ func newLocal(maxKeys int) *Local {
 func (m *Local) Take(k Key, l Limit, now time.Time) Usage {
 	s := m.lock(k)
 	defer s.mu.Unlock()
-	return s.half(k).open(k, l, now.UnixNano()).take()
+	a := s.half(k).open(k, l, now.UnixNano())
+	u := a.take()
+	s.note(a, a.last)
+	return u
 }
 
 // Done implements [Meter].
-func (m *Local) Done(k Key, _ time.Time) {
+func (m *Local) Done(k Key, now time.Time) {
 	s := m.lock(k)
 	defer s.mu.Unlock()
 	if a := s.half(k).accounts[k]; a != nil {
 		a.open = max(0, a.open-1)
+		s.note(a, now.UnixNano())
 	}
 }
 
-// Refund implements [Meter]. It needs no time: what is paid back sooner and what
-// is given back later come to the same.
-func (m *Local) Refund(k Key, _ Limit, _ time.Time) {
+// Refund implements [Meter]. The account needs no time: what is paid back sooner
+// and what is given back later come to the same.
+func (m *Local) Refund(k Key, _ Limit, now time.Time) {
 	s := m.lock(k)
 	defer s.mu.Unlock()
 	if a := s.half(k).accounts[k]; a != nil {
-		a.charge(-1)
+		a.refund(now.UnixNano())
+		s.note(a, now.UnixNano())
 	}
 }
 
@@ -94,8 +99,9 @@ func (m *Local) Look(k Key, l Limit, now time.Time) Usage {
 }
 
 // Charge counts tokens of a key that were used elsewhere, by another daemon. A
-// number below zero gives back. Nobody comes to owe more than it could have
-// come to owe here, so it is never locked out for longer than a full burst.
+// number below zero gives back. Nobody comes to owe more than a burst beyond what
+// it could have come to owe here, so it is never refused for longer than it takes
+// to pay back a burst and one: (Burst + 1) / Rate minutes.
 func (m *Local) Charge(k Key, l Limit, tokens int, now time.Time) {
 	s := m.lock(k)
 	defer s.mu.Unlock()
@@ -128,10 +134,12 @@ func mostUsed(a, b Row) int {
 
 // lock finds the shard of a key and locks it.
 func (m *Local) lock(k Key) *shard {
-	s := &m.shards[m.hash(k)%shards]
+	s := m.shard(k)
 	s.mu.Lock()
 	return s
 }
+
+func (m *Local) shard(k Key) *shard { return &m.shards[m.hash(k)%shards] }
 
 // hash spreads keys over the shards. It leaves the class out: the map hashes the
 // whole key once more, and hashing is most of what a connection costs here.
@@ -146,7 +154,8 @@ func (m *Local) hash(k Key) uint64 {
 // A shard has the keys of one lock.
 type shard struct {
 	mu     sync.Mutex
-	halves [2]table // of the known, of the others
+	halves [2]table   // of the known, of the others
+	noted  []*account // of which other doors are told
 }
 
 func (s *shard) half(k Key) *table {

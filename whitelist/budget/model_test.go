@@ -83,7 +83,8 @@ func (m *model) take() (Over, time.Duration) {
 	return over, wait
 }
 
-// charge takes n tokens, or gives them back, within what can be owed and held.
+// charge takes n tokens, or gives them back, within what can be owed and held: on
+// credit, a burst more than a connection may.
 func (m *model) charge(n int) {
 	if m.limit.Rate == 0 {
 		return
@@ -91,6 +92,7 @@ func (m *model) charge(n int) {
 	credit := in(m.limit.Wait, m.limit.Rate)
 	m.tokens = new(big.Rat).Sub(m.tokens, whole(n))
 	m.tokens = least(whole(max(1, m.limit.Burst)), m.tokens)
+	credit.Add(credit, whole(max(1, m.limit.Burst)))
 	if floor := credit.Neg(credit); m.tokens.Cmp(floor) < 0 {
 		m.tokens = floor
 	}

@@ -5,6 +5,7 @@ import "time"
 // A table keeps at most max accounts.
 type table struct {
 	max      int
+	shared   bool // with other doors
 	accounts map[Key]*account
 }
 
@@ -31,6 +32,9 @@ func (t *table) add(k Key, now int64) *account {
 	t.sweep(now)
 	if len(t.accounts) < t.max || t.displace(now) {
 		t.accounts[k] = a
+		if t.shared {
+			a.share = &share{key: k, known: k.Class.Known()}
+		}
 	}
 	return a
 }
@@ -54,16 +58,20 @@ func (t *table) sweep(now int64) {
 func (t *table) displace(now int64) bool {
 	looked := 0
 	var out Key
+	var displaced *account
 	least := time.Duration(-1)
 	for k, a := range t.accounts {
 		a.settle(a.limit, now)
 		if rest := a.rest(); a.open == 0 && (least < 0 || rest < least) {
-			out, least = k, rest
+			out, displaced, least = k, a, rest
 		}
 		if looked++; looked == sweepIn {
 			break
 		}
 	}
 	delete(t.accounts, out)
-	return least >= 0
+	if displaced != nil && displaced.share != nil {
+		displaced.share.gone = true
+	}
+	return displaced != nil
 }

@@ -22,7 +22,7 @@ const (
 type Usage struct {
 	Limit      Limit         `json:"limit,omitzero"`
 	Used       int           `json:"used,omitempty"`       // of Limit.Burst, this connection included; those in line are beyond it
-	Open       int           `json:"open,omitempty"`       // this one included
+	Open       int           `json:"open,omitempty"`       // this one included, and those at other doors
 	Recipients int           `json:"recipients,omitempty"` // new ones, of Limit.Recipients
 	Wait       time.Duration `json:"wait,omitempty"`       // in line: until its turn; over rate or recipients: until it would be taken
 	Over       Over          `json:"over,omitempty"`       // empty: within

@@ -1,0 +1,146 @@
+package budget
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// patience is how long an exchange may take: two fit between a renewal and the end
+// of its lease.
+const patience = 3 * time.Second
+
+// A Fleet is the Meter of one of several doors that share the budgets of their
+// clients. It is a [Local]: all it says comes from memory at once, whatever the
+// [Exchanger] does. Run tells the other doors once a second what was used here,
+// and charges what was used there.
+//
+// # What a client gets
+//
+// With N doors, and between two exchanges I (a second, and the time that one
+// takes), a client that uses all doors at once gets in a time t no more
+// connections than
+//
+//	M + Rate·t + (N-1)·(M + 2·Rate·I)
+//
+// where M is what it comes to owe at one door: Burst, and Rate·Wait in line. The
+// first part is its budget. The second is what the other doors let in before they
+// know: M each for a client that they know nothing of, once, and then what is paid
+// back until they have told (I) and heard (I). See [Limit.Excess].
+//
+// A charge may owe a burst more than that M, and no more, so that a client is
+// refused for no longer than (Burst + 1) / Rate minutes after its last connection.
+// What is beyond is forgiven: (N-1)·M - Burst at most, each time that it has paid
+// back all of it and comes to all doors at once again, which takes (M + Burst) /
+// Rate. At two doors without a line that is nothing.
+//
+// Open at once are no more than Open + (N-1)·min(Open, M + 2·Rate·I), and none is
+// let in beyond Open once the doors have told each other. Connections that are open
+// elsewhere count for ten seconds after they were heard of, and are told every
+// three; so those of a door that died are given back after its lease of ten seconds
+// and the I in which the next refusal asks again.
+//
+// New recipients count at each door for itself: N doors, N times as many. Only
+// strangers that are talked to have any, and greylisting meets those.
+//
+// # What is given up
+//
+// When an exchange fails, or a note waits for longer than ten seconds, its tokens
+// are dropped and not told again: a client gets those once more at the other doors,
+// and nobody is charged twice. Each door goes on counting for itself. So it is with
+// the last second of a door that dies.
+//
+// One exchange has at most 2,048 keys of all classes, so that a flood of strangers
+// takes a known part of the Exchanger's time: those that are known first, then
+// those with most to tell. The others wait. In a flood of more strangers than that
+// a second, those that come only once or twice are counted at each door for itself,
+// and so are the open connections of strangers when some 6,000 keys have any.
+type Fleet struct {
+	*Local
+	exchanger  Exchanger
+	told, lost atomic.Int64
+}
+
+var _ Meter = (*Fleet)(nil)
+
+// NewFleet returns the Meter of a door that knows of no use yet. Without [Fleet.Run]
+// it is alone.
+func NewFleet(e Exchanger) *Fleet {
+	return &Fleet{Local: newLocal(MaxKeys, true), exchanger: e}
+}
+
+// Run exchanges until ctx ends, and once more then: whoever ends it after the last
+// connection gives back at once what was open. It returns within a second of that
+// where the Exchanger heeds its context.
+func (f *Fleet) Run(ctx context.Context) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			f.exchange(ctx, patience)
+		case <-ctx.Done():
+			f.exchange(context.WithoutCancel(ctx), interval)
+			return
+		}
+	}
+}
+
+// exchange tells and hears once. Why it failed is for the Exchanger to report.
+func (f *Fleet) exchange(ctx context.Context, patience time.Duration) {
+	at := time.Now()
+	uses := f.tell(at)
+	if len(uses) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	others, _ := f.exchanger.Exchange(ctx, uses, lease)
+	f.hear(uses, others, at)
+}
+
+// tell collects what the others have to be told.
+func (f *Fleet) tell(now time.Time) (uses []Use) {
+	for i := range f.shards {
+		var lost int
+		uses, lost = f.shards[i].tell(uses, now.UnixNano())
+		f.lost.Add(int64(lost))
+	}
+	return uses
+}
+
+// hear charges what others have used, if it answers what they were told.
+func (f *Fleet) hear(uses []Use, others []Others, at time.Time) {
+	asked := make(map[Key]Use, len(uses))
+	for _, u := range uses {
+		asked[u.Key] = u
+	}
+	for _, o := range others {
+		u, ok := asked[o.Key]
+		if !ok {
+			continue
+		}
+		delete(asked, o.Key)
+		f.shard(o.Key).hear(o, u.Limit, at.UnixNano(), time.Now().UnixNano())
+		f.told.Add(1)
+	}
+	for _, u := range asked {
+		f.lost.Add(int64(max(u.Tokens, -u.Tokens)))
+	}
+}
+
+// Sharing are figures of a Fleet since it began.
+type Sharing struct {
+	Told int64 // budgets that were exchanged, each time
+	Lost int64 // tokens that the other doors were not told of, or perhaps not
+}
+
+// Sharing returns the figures. It waits for nothing.
+func (f *Fleet) Sharing() Sharing { return Sharing{Told: f.told.Load(), Lost: f.lost.Load()} }
+
+// Excess is how many connections more than its budget a client gets that uses so
+// many doors at once, when an exchange takes no longer than given: see [Fleet].
+func (l Limit) Excess(doors int, took time.Duration) float64 {
+	blind := 2 * float64(max(0, l.Rate)) * (interval + took).Minutes()
+	return float64(max(0, doors-1)) * (float64(l.mostDebt())/float64(token) + blind)
+}
