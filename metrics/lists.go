@@ -140,7 +140,7 @@ func rulings() map[ruling]verdict.Action {
 	for _, r := range verdict.Rules() {
 		all[ruling{r.Name, false}] = r.Action
 		untouched := r.Action == verdict.Carry || r.Action == verdict.HandOver
-		if !untouched && r.Stages[0] != verdict.Backend {
+		if !untouched && r.Name != "full" && r.Stages[0] != verdict.Backend {
 			all[ruling{r.Name, true}] = r.Action
 		}
 	}

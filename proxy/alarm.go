@@ -67,10 +67,9 @@ func (s *Server) Alarms() (all []Alarm) {
 // harmed says that a known peer was refused or made to wait: the one thing that
 // must not be. The alarm stands for an hour.
 func (s *Server) harmed(f *verdict.Facts, v *verdict.Verdict) {
-	why := string(f.Standing.Class) + " " + f.Peer.Addr().String() + " met rule " + v.Rule + " on " + f.Listener
 	s.log.Error("harm", "conn", f.Ref, "src", f.Peer.Addr(), "class", f.Standing.Class, "rule", v.Rule, "why", v.Why, "do", "moggy hurt")
 	s.lastHarm.Store(time.Now().UnixNano())
-	s.Alarm(metrics.Harm, true, why)
+	s.Alarm(metrics.Harm, true, "known peers were refused or made to wait; type: moggy hurt")
 }
 
 // How often the health of the house is looked at, and how long harm is an alarm.
@@ -84,7 +83,7 @@ func (s *Server) lookAfter(ctx context.Context) {
 	var dropped int64
 	for ctx.Err() == nil {
 		if s.dropped != nil {
-			dropped = s.tellDropped(dropped)
+			dropped = s.tellDropped(dropped, s.dropped())
 		}
 		if s.healthy != nil {
 			err := s.healthy()
@@ -97,9 +96,9 @@ func (s *Server) lookAfter(ctx context.Context) {
 	}
 }
 
-// tellDropped raises the alarm while records are lost, and returns how many were.
-func (s *Server) tellDropped(before int64) int64 {
-	n := s.dropped()
+// tellDropped raises the alarm while more records are lost than before, and returns
+// how many were.
+func (s *Server) tellDropped(before, n int64) int64 {
 	s.Alarm(metrics.JournalFailing, n > before, fmt.Sprintf("%d records of decisions were not written since the start; see that the disk of state_dir has room and is fast enough", n))
 	return n
 }

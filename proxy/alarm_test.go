@@ -103,15 +103,12 @@ func TestHarmIsAnAlarm(t *testing.T) {
 // Records that are lost are an alarm for as long as more are.
 func TestLostRecordsAreAnAlarm(t *testing.T) {
 	inLab(t, nil, 10, func(l *lab) {
-		var lost int64
-		l.server.dropped = func() int64 { return lost }
 		var before int64
 		for _, step := range []struct {
 			lost   int64
 			stands bool
 		}{{0, false}, {3, true}, {5, true}, {5, false}} {
-			lost = step.lost
-			before = l.server.tellDropped(before)
+			before = l.server.tellDropped(before, step.lost)
 			if got := len(l.server.Alarms()) == 1; got != step.stands || before != step.lost {
 				t.Errorf("%d lost: alarm %v, %d counted", step.lost, got, before)
 			}

@@ -78,11 +78,12 @@ func (p *places) take() bool { return p.takeBelow(p.most) }
 
 // takeBelow takes a place if fewer than so many are taken.
 func (p *places) takeBelow(most int) bool {
-	if p.taken.Add(1) > int64(most) {
-		p.taken.Add(-1)
-		return false
+	for n := p.taken.Load(); n < int64(most); n = p.taken.Load() {
+		if p.taken.CompareAndSwap(n, n+1) {
+			return true
+		}
 	}
-	return true
+	return false
 }
 
 // open is how many places one may take: the last quarter is for the known.

@@ -77,7 +77,7 @@ func (d *door) provide(f *verdict.Facts, v *verdict.Verdict, have *holdings) boo
 			return false
 		}
 		have.slot = d.pit
-	case !known && d.Service != whitelist.Mail && (a == verdict.Carry || a == verdict.Wait):
+	case !known && (a == verdict.Carry || a == verdict.Wait): // at mail listeners: observed
 		if f.Full = !d.visitors.take(); f.Full {
 			return false
 		}

@@ -22,6 +22,9 @@ func (d *door) carry(conn net.Conn, g *guest, f *verdict.Facts, v *verdict.Verdi
 	defer d.guests.leave(g)
 	d.vouch(f)
 	r := relay.Carry(d.carrying, peer, back, relay.Options{Idle: d.Idle})
+	if r.Reason == relay.Failed && r.Down == 0 {
+		d.distrust() // it took the connection, and said nothing
+	}
 	d.ended(f, v, journal.End{Outcome: outcomeOf(r, journal.Carried), In: r.Up, Out: r.Down})
 }
 
@@ -87,7 +90,7 @@ func (d *door) backendDown(f *verdict.Facts, err error) verdict.Verdict {
 	d.distrust()
 	d.metrics.BackendFailed(d.Name)
 	d.log.Debug("the backend did not take a connection", "listener", d.Name, "conn", f.Ref, "error", err)
-	f.Stage = verdict.Backend
+	f.Stage, f.Fault = verdict.Backend, err.Error()
 	v := verdict.Decide(f, &d.settings.Load().Policy)
 	d.record(f, &v)
 	return v

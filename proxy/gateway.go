@@ -21,13 +21,16 @@ type gateways struct {
 	told  netip.Addr         // the one that the alarm is about; not valid: none
 }
 
-// How many connections are looked at, and how many of them have to come from one
-// private address, and still come from it.
+// How many connections are looked at, from how many on there is something to see, and
+// how many of them still have to come from a gateway: fewer than those of a stranger's
+// burst, so that nobody behind it is refused first.
 const (
 	watched = 60
-	most    = watched * 9 / 10
-	still   = watched / 2
+	enough  = 10
 )
+
+// most reports whether so many of n connections are most of them.
+func most(so, n int) bool { return n >= enough && so*10 >= min(n, watched)*9 }
 
 // note takes one more connection down, and reports whether its address hides who
 // comes.
@@ -46,9 +49,9 @@ func (g *gateways) note(addr netip.Addr) (gateway bool) {
 	g.n++
 	g.count[addr]++
 	switch {
-	case g.now.IsValid() && g.count[g.now] < still:
+	case g.now.IsValid() && g.count[g.now] < min(g.n, watched)/2:
 		g.now = netip.Addr{}
-	case !g.now.IsValid() && addr.IsPrivate() && g.count[addr] >= most:
+	case !g.now.IsValid() && addr.IsPrivate() && most(g.count[addr], g.n):
 		g.now = addr
 	}
 	return addr == g.now

@@ -40,7 +40,7 @@ func (l *lab) lastRule(addr string) string {
 
 func TestGatewaySuspendsJudging(t *testing.T) {
 	inHouse(t, labSet{slots: 10, ports: []uint16{25, 993}}, func(l *lab) {
-		l.come(most-1, containers)
+		l.come(enough-1, containers)
 		l.loggedIn(containers) // anybody may have, behind it
 		l.come(1, containers)
 		if got := l.noted(); !slices.Equal(got, []string{"source-address-lost"}) || l.lastRule(containers) != "gateway" {
@@ -49,7 +49,8 @@ func TestGatewaySuspendsJudging(t *testing.T) {
 		mail := l.call(containers)
 		mail.say("", "220 backend")
 		mail.Close()
-		l.come(watched-still, friend)
+		l.come(watched, containers)
+		l.come(watched/2, friend)
 		l.come(1, containers)
 		if l.lastRule(containers) != "gateway" {
 			t.Errorf("with half of the connections, decided by %q", l.lastRule(containers))
@@ -66,7 +67,7 @@ func TestGatewaySuspendsJudging(t *testing.T) {
 // unjudged.
 func TestGatewayThatSomebodyVouchesFor(t *testing.T) {
 	inHouse(t, labSet{ports: []uint16{993}}, func(l *lab) {
-		l.come(most, containers)
+		l.come(enough, containers)
 		allow(l, containers, false)
 		l.come(1, containers)
 		if got := l.noted(); !slices.Equal(got, []string{"source-address-lost", "source-address-lost-over"}) || l.lastRule(containers) != "known" {
@@ -102,7 +103,7 @@ func TestDefaultGatewayIsNotOurs(t *testing.T) {
 	local := []whitelist.Entry{{Net: netip.MustParsePrefix("172.18.0.0/16"), Class: whitelist.Own, Source: whitelist.Local},
 		{Net: netip.MustParsePrefix(containers + "/32"), Class: whitelist.Stranger, Source: whitelist.Local}}
 	inHouse(t, labSet{ports: []uint16{993}, local: local}, func(l *lab) {
-		l.come(most, containers)
+		l.come(enough, containers)
 		if got := l.noted(); !slices.Equal(got, []string{"source-address-lost"}) {
 			t.Errorf("noted %q", got)
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"moggy/proxy/dialogue"
 	"moggy/verdict"
 	"moggy/verdict/journal"
 	"moggy/whitelist"
@@ -30,12 +31,18 @@ func (d *door) stand(conn net.Conn, g *guest, f *verdict.Facts, v *verdict.Verdi
 		g.have.share.refund()
 		conn.Close()
 		d.ended(f, v, journal.End{Outcome: journal.Left, In: int64(len(g.said))})
+	case d.carrying.Err() != nil:
+		g.have.share.refund()
+		d.ended(f, v, journal.End{Outcome: journal.Cancelled, In: int64(len(g.said)), Out: d.lastWord(conn, goodbye)})
 	case d.deniedMeanwhile(f, v):
 		d.shed(conn, f, v)
 	default:
 		d.carry(conn, g, f, v)
 	}
 }
+
+// goodbye is the last word of a moggyd that ends.
+var goodbye = dialogue.Reply{Code: 421, Enhanced: "4.3.2", Text: "Shutting down, come back later"}
 
 // await returns when it is the peer's turn; false if the peer went away.
 func (d *door) await(g *guest, e *ear, wait time.Duration) bool {

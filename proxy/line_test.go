@@ -260,7 +260,7 @@ func TestTheLineEndsWithTheGrace(t *testing.T) {
 		for i, c := range all[2:] {
 			want := "* OK backend"
 			if i >= 2 { // its turn would come after the grace, or as it ends
-				want = "* BYE [UNAVAILABLE] The mail system is not available"
+				want = "* BYE [UNAVAILABLE] Shutting down"
 			}
 			if i != 1 {
 				c.say("", want)

@@ -255,7 +255,7 @@ func (s *session) trapped(now time.Time) {
 func (s *session) Lapse(why tarpit.Why) tarpit.Say {
 	r := dialogue.Reply{Code: 421, Enhanced: "4.4.2", Text: "Timeout, goodbye"}
 	if why == tarpit.LetGo {
-		r = dialogue.Reply{Code: 421, Enhanced: "4.3.2", Text: "Shutting down, come back later"}
+		r = goodbye
 	}
 	return tarpit.Say{Text: r.Append(nil)}
 }

@@ -60,7 +60,7 @@ func TestDeniedClientsAreClosedWithoutAWord(t *testing.T) {
 
 // Observing carries everybody at once, and says what it would have done.
 func TestObservingStreams(t *testing.T) {
-	set := labSet{ports: []uint16{993}, visitors: 6, line: 1, learn: narrow(whitelist.MUA),
+	set := labSet{ports: []uint16{993}, visitors: 20, line: 1, learn: narrow(whitelist.MUA),
 		settings: func(s *Settings) { s.Policy.Observe = true }}
 	inHouse(t, set, func(l *lab) {
 		allow(l, friend, true)
@@ -75,7 +75,7 @@ func TestObservingStreams(t *testing.T) {
 				did = append(did, r.Action)
 			}
 		}
-		const want = "carry carry observe:wait observe:wait observe:wait observe:busy observe:busy observe:busy observe:busy observe:busy observe:close"
+		const want = "carry carry observe:wait observe:wait observe:wait observe:wait observe:wait observe:busy observe:busy observe:busy observe:close"
 		if got := strings.Join(did, " "); got != want {
 			t.Errorf("did %s,\nwant %s", got, want)
 		}

@@ -58,6 +58,8 @@ type Facts struct {
 
 	DNS dnsbl.Score // what the DNS lists say; zero where they were not asked
 
+	Fault string // at Backend: why it did not take the connection
+
 	Degraded []Dependency // what could not be asked, or answered from memory only
 }
 

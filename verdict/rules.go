@@ -74,7 +74,7 @@ var table = [...]Rule{
 		}, nil, afford},
 	{"known", atConnect, Carry, "The address is known, by an entry, a login or because it passed before: it is carried to the backend untouched.",
 		(*Facts).known, nil, unallow},
-	{"full", atConnect, Busy, "Those who are not known hold all the slots that are theirs: 421. Known peers never meet this rule.",
+	{full, atConnect, Busy, "Those who are not known hold all the slots that are theirs: 421. Known peers never meet this rule.",
 		func(f *Facts) bool { return f.Full }, say(421, "4.3.2", "Too many connections, come back later"), look},
 	{"denied-client", atConnect, Close, "A person denied the address, and the listener carries what is not ours to speak: closed.",
 		func(f *Facts) bool { return f.streamed() && f.Standing.Deny }, nil, undeny},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"moggy/proxy/dialogue"
+	"moggy/whitelist"
 )
 
 // A Verdict is a decision that explains itself.
@@ -40,17 +41,23 @@ func Decide(f *Facts, p *Policy) Verdict {
 
 func (v *Verdict) settle(r *Rule, f *Facts, p *Policy) {
 	v.Action, v.Rule = r.Action, r.Name
-	v.Observed = p.Observe && f.Stage != Backend && v.Action != Carry && v.Action != HandOver
+	v.Observed = p.Observe && f.Stage != Backend && r.Name != full && v.Action != Carry && v.Action != HandOver
 	if r.reply != nil {
 		v.Reply = r.reply(f, p)
 	}
 	if v.Action == Wait {
 		v.Wait = max(f.Budget.Wait, guesserWait(r.Name))
 	}
+	if f.Stage == Backend {
+		v.Why = f.Fault
+	}
 	if f.Stage == Connect || f.Stage == Recipient || f.Stage == Data {
 		v.Why = f.why()
 	}
 }
+
+// full is the rule about room, and not about the peer: observing does not make any.
+const full = "full"
 
 // guesserWait is what the rule of that name makes a peer wait whatever its budget.
 func guesserWait(rule string) time.Duration {
@@ -126,4 +133,17 @@ func RemedyFor(rule, peer string) string {
 		}
 	}
 	return ""
+}
+
+// Remedy is RemedyFor a peer of a class: nobody is told to make a guesser, or one
+// that nothing is known of, the owner of the machine.
+func Remedy(rule string, class whitelist.Class, peer string) string {
+	do := RemedyFor(rule, peer)
+	switch {
+	case do != fmt.Sprintf(afford, peer) || class.Known():
+		return do
+	case class == whitelist.Guesser || class == whitelist.Listed:
+		return fmt.Sprintf(forgive, peer)
+	}
+	return fmt.Sprintf(letIn, peer)
 }

@@ -232,7 +232,7 @@ func TestObserve(t *testing.T) {
 		if v.Action != plain.Action || v.Rule != plain.Rule {
 			t.Errorf("%s: observing changed the judgement: %s", d.name, v.Rule)
 		}
-		if let := v.Action == verdict.Carry || v.Action == verdict.HandOver; v.Observed == (let || d.stage == verdict.Backend) {
+		if let := v.Action == verdict.Carry || v.Action == verdict.HandOver; v.Observed == (let || d.stage == verdict.Backend || v.Rule == "full") {
 			t.Errorf("%s: observed %v", d.name, v.Observed)
 		}
 		if v.Observed && (v.Effective() != verdict.Carry || v.Act() != "observe:"+string(v.Action)) {
@@ -307,6 +307,18 @@ func TestConnectAllocatesNothing(t *testing.T) {
 	for _, f := range []*verdict.Facts{facts(verdict.Connect), facts(verdict.Connect, class(whitelist.Own)), facts(verdict.Connect, denied)} {
 		if n := testing.AllocsPerRun(100, func() { _ = verdict.Decide(f, &policy) }); n != 0 {
 			t.Errorf("%v allocations", n)
+		}
+	}
+}
+
+// A guesser is not to be made the owner of the machine because it comes too often.
+func TestRemedyForTheClass(t *testing.T) {
+	for class, want := range map[whitelist.Class]string{
+		whitelist.User: "moggy allow add 192.0.2.7 --class own --note WHY", whitelist.Guesser: "moggy pardon 192.0.2.7",
+		whitelist.MUA: "moggy allow add 192.0.2.7 --note WHY", "": "moggy allow add 192.0.2.7 --note WHY",
+	} {
+		if got := verdict.Remedy("over-budget", class, "192.0.2.7"); got != want {
+			t.Errorf("%q: %s", class, got)
 		}
 	}
 }

@@ -78,7 +78,7 @@ func open(t *testing.T, m *memory, local ...Entry) (*Book, *[]string) {
 	return b, told
 }
 
-func (b *Book) look(a string) string { return say(b.List().Look(addr(a), Anywhere, epoch)) }
+func (b *Book) look(a string) string { return say(b.List().Look(addr(a), Mail, epoch)) }
 
 func TestOpenBook(t *testing.T) {
 	m := store(entry("192.0.2.0/24", Peer, Operator), entry("192.0.2.0/24", Listed, Trapped),

@@ -28,7 +28,8 @@ type Finding struct {
 func (l *List) Evidence(addr netip.Addr, at Service, now time.Time) []Finding {
 	addr = CanonicalAddr(addr)
 	var findings []Finding
-	decided := false
+	decider, r := l.find(addr, at, now.Unix())
+	decided := r != nil
 	for rank, t := range l.tables {
 		f := Finding{Source: sources[rank], State: None}
 		r := inForce(t, addr, now.Unix())
@@ -39,10 +40,10 @@ func (l *List) Evidence(addr netip.Addr, at Service, now time.Time) []Finding {
 		switch {
 		case !f.Source.Counts(at):
 			f.State = Elsewhere
-		case r != nil && decided:
-			f.State = Also
+		case r != nil && decided && rank == decider:
+			f.State = Decides
 		case r != nil:
-			f.State, decided = Decides, true
+			f.State = Also
 		}
 		findings = append(findings, f)
 	}

@@ -93,7 +93,19 @@ func (s *Standing) fill(addr netip.Addr, at Service, rank int, r *row) {
 // find returns the row that decides and the rank of its source, nil if there is
 // none in force.
 func (l *List) find(addr netip.Addr, at Service, now int64) (rank int, r *row) {
-	for ask := at.asks() & l.held; ask != 0; ask &= ask - 1 {
+	ask := at.asks() & l.held
+	if at == Anywhere {
+		if rank, r = l.first(ask&^doubtful, addr, now); r != nil {
+			return rank, r
+		}
+		ask &= doubtful
+	}
+	return l.first(ask, addr, now)
+}
+
+// first asks some of the sources, the strongest first.
+func (l *List) first(ask set, addr netip.Addr, now int64) (rank int, r *row) {
+	for ; ask != 0; ask &= ask - 1 {
 		rank = bits.TrailingZeros16(uint16(ask))
 		if r = inForce(l.tables[rank], addr, now); r != nil {
 			return rank, r

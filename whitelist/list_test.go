@@ -146,11 +146,11 @@ func TestUseAloneDoesNotRenew(t *testing.T) {
 func TestNewListTakesTheLater(t *testing.T) {
 	pass, trap := entry("192.0.2.7/32", Peer, Passed), entry("192.0.2.7/32", Listed, Trapped)
 	for _, l := range []*List{list(pass, trap), list(trap, pass)} {
-		if got := say(l.Look(addr("192.0.2.7"), Anywhere, epoch)); got != "peer 192.0.2.7/32 by passed" || l.Len() != 2 {
+		if got := say(l.Look(addr("192.0.2.7"), Mail, epoch)); got != "peer 192.0.2.7/32 by passed" || l.Len() != 2 {
 			t.Errorf("%s, %d entries", got, l.Len())
 		}
 	}
-	if got := list(pass, entry("192.0.2.7/32", Pool, Passed)).Look(addr("192.0.2.7"), Anywhere, epoch).Class; got != Pool {
+	if got := list(pass, entry("192.0.2.7/32", Pool, Passed)).Look(addr("192.0.2.7"), Mail, epoch).Class; got != Pool {
 		t.Errorf("of two with one key: %s", got)
 	}
 }
@@ -188,10 +188,15 @@ func TestWithAndWithout(t *testing.T) {
 }
 
 // TestStrength: every source beats those behind it, whatever the prefixes and
-// whichever came first, and gives way to them when it has expired.
+// whichever came first, and gives way to them when it has expired. Where no service
+// is meant, what speaks against an address beats what speaks for a machine.
 func TestStrength(t *testing.T) {
+	order := []Source{Operator, Session, Local, Login, Trapped, Guessing, Crawling, Passed, Wrote}
+	if len(order) != len(sources) {
+		t.Fatal("a source is missing")
+	}
 	var all []Entry
-	for rank, source := range sources {
+	for rank, source := range order {
 		e := entry("192.0.0.0/16", Class("c"+source), source)
 		e.Net = netip.PrefixFrom(addr("192.0.2.7"), 16+rank).Masked()
 		all = append(all, until(e, time.Duration(rank+1)*time.Hour))
@@ -199,7 +204,7 @@ func TestStrength(t *testing.T) {
 	backwards := slices.Clone(all)
 	slices.Reverse(backwards)
 	for _, l := range []*List{list(all...), list(backwards...)} {
-		for rank, source := range sources {
+		for rank, source := range order {
 			s := l.Look(addr("192.0.2.7"), Anywhere, epoch.Add(time.Duration(rank)*time.Hour))
 			if s.Evidence != source || s.Class != Class("c"+source) || s.Entry != all[rank] {
 				t.Errorf("%s: %+v", source, s)

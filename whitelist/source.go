@@ -63,7 +63,7 @@ type Service string
 
 // The services.
 const (
-	Anywhere Service = ""       // all evidence counts: the question "is it good?"
+	Anywhere Service = ""       // all evidence counts: the question "is it good?"; see [Source.Counts]
 	Mail     Service = "mail"   // kind smtp: strangers are talked to
 	Client   Service = "client" // kind stream: mail programs (465, 587, 993, 995, 143, 110)
 	Web      Service = "web"    // kind stream in front of a web server (80, 443): crawlers come
@@ -79,6 +79,10 @@ const (
 	trapped
 	guessing
 	every set = 1<<len(sources) - 1
+
+	// doubtful sources speak for a machine and not for a person: where nobody says
+	// which service is meant, what speaks against the address counts for more.
+	doubtful = crawling | passed | wrote
 )
 
 // asks are the sources that count at a service.
@@ -97,6 +101,8 @@ func (at Service) asks() set {
 // Counts reports whether evidence of source s counts at a service. What a mail
 // host did says nothing about a mail program at its address, and the other way
 // round; what persons, sessions, local networks and logins say counts everywhere.
+// [Anywhere] traps and guessing beat what crawlers and mail hosts are trusted for:
+// who passed once and tries passwords now is not good.
 func (s Source) Counts(at Service) bool { return at.asks()&(1<<s.rank()) != 0 }
 
 // nobody is the class of an address of which nothing is known at a service.

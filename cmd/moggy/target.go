@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"moggy/cmd/internal/desk"
+	"moggy/cmd/internal/keep"
 	"moggy/proxy/dialogue"
 	"moggy/verdict/journal"
 	"moggy/whitelist"
@@ -148,11 +149,27 @@ func (t *tool) find(ctx context.Context, q journal.Query) ([]journal.Record, err
 	switch {
 	case errors.Is(err, journal.ErrCorrupt):
 		fmt.Fprintf(t.err, "moggy: %s; the rest could be read\n", printable(err.Error()))
-		return records, nil
 	case err != nil && isMissing(err):
-		return nil, nil // nothing was decided yet
+		records = nil // nothing was decided here yet
 	case err != nil:
 		return nil, fmt.Errorf("%w; type: sudo moggy …", err)
 	}
-	return records, nil
+	if keep.Embedded(cfg) {
+		return records, nil
+	}
+	return journal.Merge(records, t.told(ctx, q), q.Limit), nil
+}
+
+// told are the records of all doors with one memory. Where they cannot be had, those
+// of this machine are worth something.
+func (t *tool) told(ctx context.Context, q journal.Query) []journal.Record {
+	var all desk.RecordList
+	err := t.ask(ctx, func(ctx context.Context, d desk.Desk) (err error) {
+		all, err = d.Records(ctx, q)
+		return err
+	})
+	if err != nil {
+		fmt.Fprintf(t.err, "moggy: what other doors decided cannot be read: %s\n", printable(err.Error()))
+	}
+	return all.Records
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"moggy/cmd/internal/config"
+	"moggy/cmd/internal/desk"
 	"moggy/cmd/internal/firewall"
 	"moggy/cmd/internal/hear"
 	"moggy/greylist/origin"
@@ -31,7 +32,7 @@ type family struct {
 // openFamily opens the ears, and prepares the watch over what else blocks.
 func (h *house) openFamily(cfg *config.Config) (err error) {
 	f := &family{blocked: make(map[string]int)}
-	o := hints.Options{Book: h.book, Log: h.log, Origins: h.wroteTo}
+	o := hints.Options{Book: h.book, Log: h.log, Origins: h.wroteTo, Ours: desk.OwnAddress}
 	if h.names.Resolver != nil {
 		o.Resolver = h.names.Resolver
 	}
@@ -88,7 +89,7 @@ func (c countedHints) Login(l hints.Login) {
 
 // blockAppeared raises the alarm about a known-good network that is blocked elsewhere.
 func (h *house) blockAppeared(hit foreign.Hit) {
-	h.log.Error("known-good blocked elsewhere", "src", hit.Addr, "class", hit.Standing.Class, "evidence", hit.Standing.Evidence,
+	h.log.Error("known-good blocked elsewhere", "src", desk.Text(hit.Addr), "class", hit.Standing.Class, "evidence", hit.Standing.Evidence,
 		"by", hit.By, "where", hit.Where, "rule", hit.Rule, "since", hit.Since, "do", "moggy unblock "+hit.Addr.Addr().String())
 	total := h.countBlocked(hit.By, 1)
 	h.server.Alarm(metrics.BlockedElse, true, blockText(hit, total))
@@ -96,7 +97,7 @@ func (h *house) blockAppeared(hit foreign.Hit) {
 
 // blockGone takes the alarm back with the last of them.
 func (h *house) blockGone(hit foreign.Hit) {
-	h.log.Info("known-good no longer blocked elsewhere", "src", hit.Addr, "by", hit.By, "where", hit.Where)
+	h.log.Info("known-good no longer blocked elsewhere", "src", desk.Text(hit.Addr), "by", hit.By, "where", hit.Where)
 	if h.countBlocked(hit.By, -1) == 0 {
 		h.server.Alarm(metrics.BlockedElse, false, "")
 	}
@@ -116,7 +117,7 @@ func (h *house) countBlocked(by string, delta int) (total int) {
 
 // blockText says who is blocked by what, since when, and what to type.
 func blockText(hit foreign.Hit, total int) string {
-	text := fmt.Sprintf("%s (%s by %s) is in %s %s", hit.Addr, hit.Standing.Class, hit.Standing.Evidence, hit.By, hit.Where)
+	text := fmt.Sprintf("%s (%s by %s) is in %s %s", desk.Text(hit.Addr), hit.Standing.Class, hit.Standing.Evidence, hit.By, hit.Where)
 	if !hit.Since.IsZero() {
 		text += " since " + hit.Since.UTC().Format(time.RFC3339)
 	}
@@ -134,7 +135,7 @@ func blockers() (names []string) {
 	for _, r := range (firewall.Machine{}).All() {
 		names = append(names, r.Name())
 	}
-	return names
+	return append(names, "ipset") // which is read along with iptables
 }
 
 // familyChanged tells who keeps the known-good for others that one has changed.

@@ -45,7 +45,7 @@ func (h *house) lastLogin() time.Time {
 // local is the desk at which the operator's tool asks the running house.
 func (h *house) local() *desk.Local {
 	return desk.NewLocal(desk.Options{
-		Judge: h.judge, Daemon: h.server, Figures: h.figures, Foreign: h.family.Load().watch, Health: h.selfReport,
+		Judge: h.judge, Daemon: h.server, Figures: h.figures, Foreign: h.family.Load().watch, Health: h.selfReport, Store: h.store,
 		Settings: func() desk.Settings { return *h.asked.Load() },
 	})
 }

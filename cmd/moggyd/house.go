@@ -102,7 +102,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *house, 
 	if err != nil {
 		return nil, err
 	}
-	h.server = proxy.New(proxy.Options{Judge: h.judge, Pit: h.pit, Journal: h.journal, Metrics: h.metrics, Log: log,
+	h.server = proxy.New(proxy.Options{Judge: h.judge, Pit: h.pit, Journal: h.recorder(), Metrics: h.metrics, Log: log,
 		Settings: settings(cfg), Doors: doors, Grace: cfg.Grace, Visitors: visitors(), Line: visitors(), Healthy: h.store.Healthy, Dropped: h.journal.Dropped})
 	if h.desk, err = desk.Listen(desk.SocketPath(cfg.StateDir)); err != nil {
 		return nil, err

@@ -2,11 +2,14 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
+	"moggy/cmd/internal/keep"
 	"moggy/dnsbl"
 	"moggy/metrics"
+	"moggy/proxy"
 	"moggy/verdict/journal"
 )
 
@@ -23,6 +26,31 @@ func (e listEvents) Changed(c dnsbl.Change) {
 	if c.Alarm() {
 		e.journal.Append(journal.Noted(time.Now(), "dnsbl-"+string(c.To), said(c)))
 	}
+}
+
+// recorder writes what is decided into the journal, and tells the other doors.
+type recorder struct {
+	*journal.Journal
+	store keep.Store
+	node  string
+}
+
+func (h *house) recorder() proxy.Recorder {
+	if keep.Embedded(h.cfg) {
+		return h.journal
+	}
+	node, err := os.Hostname()
+	if err != nil {
+		node = h.cfg.Hostname
+	}
+	return recorder{h.journal, h.store, node}
+}
+
+// Append implements proxy.Recorder.
+func (r recorder) Append(rec journal.Record) {
+	r.Journal.Append(rec)
+	rec.Node = r.node
+	r.store.Tell(journal.Line(rec))
 }
 
 // said is a change in a sentence, with the decisions that hung on the list.

@@ -83,7 +83,7 @@ func (r *Record) Passed() bool {
 
 // Remedy is what an operator can type to change the decision for this peer; ""
 // where there is nothing to type.
-func (r *Record) Remedy() string { return verdict.RemedyFor(r.Rule, r.address()) }
+func (r *Record) Remedy() string { return verdict.Remedy(r.Rule, r.Class, r.address()) }
 
 func (r *Record) address() string {
 	if !r.Peer.IsValid() {

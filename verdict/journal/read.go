@@ -92,7 +92,7 @@ func decode(line []byte) (r Record, err error) {
 // scrub makes the strings of a record that somebody else may have written fit
 // to be shown.
 func (r *Record) scrub() {
-	for _, s := range []*string{&r.Ref, &r.Listener, &r.Action, &r.Rule, &r.Why, &r.Origin, &r.Helo, &r.From, &r.To, &r.Answer} {
+	for _, s := range []*string{&r.Ref, &r.Node, &r.Listener, &r.Action, &r.Rule, &r.Why, &r.Origin, &r.Helo, &r.From, &r.To, &r.Answer} {
 		scrub(s)
 	}
 	scrub((*string)(&r.Event))

@@ -70,6 +70,7 @@ func ClassOf(f *verdict.Facts) whitelist.Class {
 type Record struct {
 	Time     time.Time            `json:"time"` // UTC, to the millisecond
 	Ref      string               `json:"ref,omitempty"`
+	Node     string               `json:"node,omitempty"` // the machine it was decided on; "" here
 	Event    Event                `json:"event"`
 	Stage    verdict.Stage        `json:"stage,omitempty"`
 	Listener string               `json:"listener,omitempty"`

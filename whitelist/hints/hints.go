@@ -51,6 +51,9 @@ type Options struct {
 	Resolver Resolver     // finds the hosts of domains our users wrote to; nil: they are not learned
 	Log      *slog.Logger // told of what could not be learned; nil: nobody
 
+	// Ours reports whether an address is this machine's own; nil: those of loopback are.
+	Ours func(netip.Addr) bool
+
 	// Origins makes an origin known, so that mail that passes SPF for the domain is let in at once; nil: nobody does.
 	Origins func(ctx context.Context, domain string, now time.Time) error
 }
@@ -85,6 +88,7 @@ type Hints struct {
 	resolver Resolver
 	origins  func(ctx context.Context, domain string, now time.Time) error
 	log      *slog.Logger
+	ours     func(netip.Addr) bool // nil: none but loopback
 
 	last    atomic.Int64 // time of the latest Login, in ns since 1970; 0: none yet
 	dropped atomic.Int64
@@ -101,12 +105,28 @@ func New(o Options) *Hints {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Hints{
-		book: o.Book, resolver: o.Resolver, origins: o.Origins, log: o.Log,
+	h := &Hints{
+		book: o.Book, resolver: o.Resolver, origins: o.Origins, log: o.Log, ours: o.Ours,
 		guesses: newGuesses(),
 		wrote:   make(map[string]time.Time),
 		queue:   make(chan Sent, maxQueue),
 	}
+	h.last.Store(lastLogin(o.Book.List()))
+	return h
+}
+
+// lastLogin is when somebody last logged in, as far as the list knows, in ns since 1970; 0: never.
+func lastLogin(list *whitelist.List) (last int64) {
+	for e := range list.All() {
+		switch e.Source {
+		case whitelist.Operator, whitelist.Session, whitelist.Local:
+		case whitelist.Login:
+			last = max(last, e.Added.UnixNano())
+		default:
+			return last // what is weaker comes behind
+		}
+	}
+	return last
 }
 
 // Last is the time of the latest report of a login, good or bad; zero if there was none yet.
@@ -120,9 +140,13 @@ func (h *Hints) Last() time.Time {
 // Dropped is how many reports of sent mail were given up because too many were waiting for DNS.
 func (h *Hints) Dropped() int64 { return h.dropped.Load() }
 
-// learnable reports whether anything may be learned of addr. A loopback address is webmail, or a relay of ours: whoever
-// stands behind it is somebody else.
-func learnable(addr netip.Addr) bool {
+// learnable reports whether anything may be learned of addr. An address of this machine is webmail, or a relay of ours:
+// whoever stands behind it is somebody else.
+func (h *Hints) learnable(addr netip.Addr) bool {
+	return usable(addr) && (h.ours == nil || !h.ours(addr))
+}
+
+func usable(addr netip.Addr) bool {
 	return addr.IsValid() && !addr.IsLoopback() && !addr.IsUnspecified() && !addr.IsMulticast() &&
 		!addr.IsLinkLocalUnicast() && addr != broadcast
 }

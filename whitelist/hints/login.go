@@ -13,7 +13,7 @@ import (
 func (h *Hints) Login(l Login) {
 	h.last.Store(l.Time.UnixNano())
 	addr := whitelist.CanonicalAddr(l.Addr)
-	if !learnable(addr) {
+	if !h.learnable(addr) {
 		return
 	}
 	if l.OK {
@@ -29,7 +29,7 @@ func (h *Hints) Login(l Login) {
 // Session takes the report of a session of the operator: its address is class own for 30 days.
 func (h *Hints) Session(s Session) {
 	addr := whitelist.CanonicalAddr(s.Addr)
-	if !learnable(addr) {
+	if !h.learnable(addr) {
 		return
 	}
 	note := "ssh"

@@ -128,7 +128,7 @@ var shared = netip.MustParsePrefix("100.64.0.0/10")
 
 // public reports whether an address that a stranger put in DNS may be learned.
 func public(addr netip.Addr) bool {
-	return learnable(addr) && addr.IsGlobalUnicast() && !addr.IsPrivate() && !shared.Contains(addr)
+	return usable(addr) && addr.IsGlobalUnicast() && !addr.IsPrivate() && !shared.Contains(addr)
 }
 
 // mailDomain returns the domain of a recipient in lower case; false if none can be looked up.

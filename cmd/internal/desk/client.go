@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"moggy/verdict/journal"
 )
 
 // maxAnswer bounds what a Client reads of one answer: MaxRows of the longest rows.
@@ -136,6 +138,11 @@ func (c *Client) Blocked(ctx context.Context, q BlockFilter) (Sight, error) {
 // Good implements Desk.
 func (c *Client) Good(ctx context.Context, q GoodFilter) (GoodList, error) {
 	return ask[GoodFilter, GoodList](ctx, c, good, q)
+}
+
+// Records implements Desk.
+func (c *Client) Records(ctx context.Context, q journal.Query) (RecordList, error) {
+	return ask[journal.Query, RecordList](ctx, c, recordsOf, q)
 }
 
 // Top implements Desk.

@@ -14,6 +14,7 @@ import (
 	"context"
 	"net/netip"
 
+	"moggy/verdict/journal"
 	"moggy/whitelist"
 )
 
@@ -58,6 +59,8 @@ type Desk interface {
 	Good(context.Context, GoodFilter) (GoodList, error)
 	// Top lists who uses the most of a budget. Without a daemon it is a Fault.
 	Top(context.Context, TopFilter) (TopList, error)
+	// Records are decisions of all doors that share a store; none where there is one door.
+	Records(context.Context, journal.Query) (RecordList, error)
 
 	// Try says what would become of a peer now, and changes nothing but the
 	// figures of the DNS lists, which it asks.

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"moggy/cmd/internal/keep"
 	"moggy/proxy"
 	"moggy/whitelist"
 	"moggy/whitelist/foreign"
@@ -34,6 +35,7 @@ type Options struct {
 	Figures  func() Figures  // nil: none
 	Foreign  Watch           // nil: nobody looks
 	Health   func() Health   // nil: nothing is known of it
+	Store    keep.Store      // for what other doors have decided; nil: there are none
 }
 
 // Local is the Desk over the things themselves. Its methods may be called from

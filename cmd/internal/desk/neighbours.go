@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"moggy/cmd/internal/config"
@@ -50,6 +51,15 @@ func connected() (nets []netip.Prefix) {
 		}
 	}
 	return nets
+}
+
+// OwnAddress reports whether an address is one of this machine's.
+func OwnAddress(addr netip.Addr) bool {
+	addrs, err := net.InterfaceAddrs()
+	return err == nil && slices.ContainsFunc(addrs, func(a net.Addr) bool {
+		p, err := netip.ParsePrefix(a.String())
+		return err == nil && whitelist.CanonicalAddr(p.Addr()) == whitelist.CanonicalAddr(addr)
+	})
 }
 
 // gateways are the IPv4 default gateways, where the system tells them as Linux

@@ -108,7 +108,7 @@ func localOver(ctx context.Context, c *config.Config, store keep.Store) (*Local,
 	j.Limits.Store(&limits)
 	set := SettingsOf(c)
 	l := NewLocal(Options{Judge: j, Settings: func() Settings { return set },
-		Figures: func() Figures { return StoreFigures(store) }})
+		Figures: func() Figures { return StoreFigures(store) }, Store: store})
 	l.names, l.nameless = names, fault
 	return l, nil
 }

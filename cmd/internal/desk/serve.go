@@ -71,6 +71,7 @@ func handler(d Desk) http.Handler {
 	answer(mux, blocked, d.Blocked)
 	answer(mux, good, d.Good)
 	answer(mux, top, d.Top)
+	answer(mux, recordsOf, d.Records)
 	answer(mux, try, d.Try)
 	answer(mux, dnsLists, d.Lists)
 	answer(mux, who, d.Who)
@@ -97,6 +98,7 @@ const (
 	blocked     path = "/blocked"
 	good        path = "/good"
 	top         path = "/top"
+	recordsOf   path = "/records"
 	try         path = "/try"
 	dnsLists    path = "/dns-lists"
 	who         path = "/who"

@@ -82,7 +82,10 @@ func LimitsOf(c *config.Config) proxy.Limits {
 	limits := proxy.Limits(budget.Defaults())
 	for name, set := range c.Classes {
 		class := whitelist.Class(name)
-		l := limits[class]
+		l, ok := limits[class]
+		if !ok {
+			l = limits[whitelist.Peer] // a class of the operator's own is known
+		}
 		if set.Rate != (config.Rate{}) {
 			l.Rate = set.Rate.PerMinute()
 		}

@@ -77,8 +77,16 @@ func (w *walk) count(r *rule, s scene) {
 	if slices.ContainsFunc(w.traps, func(t trap) bool { return t.rule == r }) {
 		return
 	}
-	guarded := slices.ContainsFunc(s.passed, func(g *group) bool { return g.ours })
+	guarded := slices.ContainsFunc(s.passed, func(g *group) bool { return g.ours }) || covered(ports, w.let)
 	w.traps = append(w.traps, trap{r, guarded})
+}
+
+// covered reports whether all ports of a rule are among others; a rule that names
+// none asks for all there are.
+func covered(ports, among []port) bool {
+	return len(ports) > 0 && !slices.ContainsFunc(ports, func(p port) bool {
+		return !slices.ContainsFunc(among, func(o port) bool { return o.from <= p.from && p.to <= o.to })
+	})
 }
 
 // findings are the traps that cut somebody off.

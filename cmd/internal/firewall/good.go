@@ -33,8 +33,8 @@ func inForce(e whitelist.Entry, now time.Time) bool {
 	return end.IsZero() || now.Unix() < end.Unix()
 }
 
-// holes are the networks that persons or local networks call other than good.
-// What is learned and weaker than all good evidence makes no hole.
+// holes are the networks that something calls other than good. A trap and guessing
+// make them in what crawlers and mail hosts are trusted for, and in nothing stronger.
 type holes struct {
 	rank  map[whitelist.Source]int
 	by    map[whitelist.Source][]netip.Prefix // sorted
@@ -44,10 +44,11 @@ type holes struct {
 func holesOf(list *whitelist.List, now time.Time) *holes {
 	h := &holes{rank: make(map[whitelist.Source]int), by: make(map[whitelist.Source][]netip.Prefix), cover: make(map[whitelist.Source]*cover)}
 	for i, s := range whitelist.Sources() {
-		h.rank[s] = i
+		h.rank[s] = 2 * i
 	}
+	h.rank[whitelist.Trapped], h.rank[whitelist.Guessing] = h.rank[whitelist.Login]+1, h.rank[whitelist.Login]+1
 	for e := range list.All() {
-		if !e.Deny && e.Class.Known() || e.Source == whitelist.Trapped || e.Source == whitelist.Guessing || !inForce(e, now) {
+		if !e.Deny && e.Class.Known() || !inForce(e, now) {
 			continue
 		}
 		h.by[e.Source] = append(h.by[e.Source], e.Net)

@@ -64,7 +64,7 @@ func (p *xtParser) rule(text string) {
 	}
 	x.recently()
 	if x.counts != nil {
-		x.counts.before = p.before(all[1])
+		x.counts.before = p.before(all[1], x.ports)
 	}
 	for _, g := range x.fills {
 		g.filled = x.String()
@@ -76,12 +76,12 @@ func (p *xtParser) rule(text string) {
 }
 
 // before is the rule that lets the known-good through before those of a chain.
-func (p *xtParser) before(chain string) string {
+func (p *xtParser) before(chain string, counted []port) string {
 	set := Good4
 	if p.v6 {
 		set = Good6
 	}
-	return p.program + " -t " + p.table + " -I " + chain + " -m set --match-set " + set + " src -j ACCEPT"
+	return p.program + " -t " + p.table + " -I " + chain + " -p tcp -m multiport --dports " + strings.ReplaceAll(goodPorts(counted, ","), "-", ":") + " -m set --match-set " + set + " src -j ACCEPT"
 }
 
 // tokens splits a line as iptables-save quotes it: "…" with \" and \\ inside.

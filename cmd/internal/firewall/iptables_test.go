@@ -54,11 +54,13 @@ func TestIPTablesFindings(t *testing.T) {
 	for _, f := range saidBy(t, "iptables-nft", "nft.txt").findings("iptables") {
 		got = append(got, fmt.Sprint(f.Counts, " trips at ", f.Accounts, ", guarded: ", f.Guarded, ", ", f.Before))
 	}
-	const before = ", guarded: true, iptables-nft -t filter -I INPUT -m set --match-set moggy_good src -j ACCEPT"
+	before := func(ports string) string {
+		return ", guarded: true, iptables-nft -t filter -I INPUT -p tcp -m multiport --dports " + ports + " -m set --match-set moggy_good src -j ACCEPT"
+	}
 	same(t, got, `
-recent imap hitcount 16 in 60 s trips at 6`+before+`
-hashlimit-above 15/sec burst 15 trips at 6`+before+`
-connlimit-above 15 trips at 6`+before)
+recent imap hitcount 16 in 60 s trips at 6`+before("993")+`
+hashlimit-above 15/sec burst 15 trips at 6`+before("587")+`
+connlimit-above 15 trips at 6`+before("25,465"))
 }
 
 // TestIPTablesRules are rules that block, and some that look as if they did.

@@ -130,7 +130,7 @@ func (p *nftParser) addRule(n *nftRule) {
 		}
 	}
 	if e.rule.counts != nil {
-		e.rule.counts.before = p.before(n)
+		e.rule.counts.before = p.before(n, e.rule.ports)
 	}
 	for _, g := range e.rule.fills {
 		g.filled = e.rule.String()
@@ -146,8 +146,8 @@ func (p *nftParser) addRule(n *nftRule) {
 }
 
 // before is the rule that lets the known-good through before those of a chain.
-func (p *nftParser) before(n *nftRule) string {
-	insert := "nft insert rule " + key(n.Family, n.Table, n.Chain)
+func (p *nftParser) before(n *nftRule, counted []port) string {
+	insert := "nft insert rule " + key(n.Family, n.Table, n.Chain) + " tcp dport { " + goodPorts(counted, ", ") + " }"
 	v4, v6 := insert+" ip saddr @"+Good4+" accept", insert+" ip6 saddr @"+Good6+" accept"
 	switch n.Family {
 	case "ip":

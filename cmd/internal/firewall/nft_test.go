@@ -38,7 +38,7 @@ func TestNFTGuide(t *testing.T) {
 	if b := w.blocks[1]; now.Sub(b.Since) != time.Hour || b.Until.Sub(now) != time.Hour {
 		t.Errorf("with a time-out of its own: since %s until %s", b.Since, b.Until)
 	}
-	if !strings.Contains(b.Hint, "nft insert rule inet guard in ip saddr @moggy_good accept; nft insert rule inet guard in ip6 saddr @moggy_good6 accept") {
+	if !strings.Contains(b.Hint, "moggy doctor says what to put before that rule") {
 		t.Errorf("hint %q", b.Hint)
 	}
 }
@@ -85,11 +85,15 @@ func TestNFTFindings(t *testing.T) {
 	for _, f := range found {
 		got = append(got, strings.Join([]string{f.Counts, f.Bans, f.Before}, " | "))
 	}
-	const v4, v6 = "nft insert rule inet misc in ip saddr @moggy_good accept", "nft insert rule inet misc in ip6 saddr @moggy_good6 accept"
+	let := func(table, ports string) string {
+		insert := "nft insert rule inet " + table + " in tcp dport { " + ports + " } "
+		return insert + "ip saddr @moggy_good accept; " + insert + "ip6 saddr @moggy_good6 accept"
+	}
 	same(t, got, `
-limit rate over 3/second burst 15 | set inet guard abusers | `+strings.ReplaceAll(v4+"; "+v6, "misc", "guard")+`
-limit rate over 10/minute burst 5 |  | `+v4+"; "+v6+`
-ct count over 20 |  | `+v4+"; "+v6)
+limit rate over 3/second burst 15 | set inet guard abusers | `+let("guard", "25, 443, 465, 587, 993, 995")+`
+limit rate over 10/minute burst 5 |  | `+let("misc", "993")+`
+ct count over 20 |  | `+let("misc", "80, 443")+`
+ct count over 20 |  | `+let("misc", "443"))
 	if f := found[0]; f.Accounts != 6 || f.Guarded || !strings.HasSuffix(f.String(), "counts client ports: limit rate over 3/second burst 15 trips at 6 accounts x 3 connections") {
 		t.Errorf("%+v", f)
 	}

@@ -48,7 +48,7 @@ func TestPF(t *testing.T) {
 		t.Fatalf("%+v, %v", found, err)
 	}
 	f := found[0]
-	if f.Counts != "max-src-conn 100, max-src-conn-rate 15/5" || f.Accounts != 6 || f.Bans != "table bruteforce" || !f.Guarded || f.Before != "pass in quick from <moggy_good>" {
+	if f.Counts != "max-src-conn 100, max-src-conn-rate 15/5" || f.Accounts != 6 || f.Bans != "table bruteforce" || !f.Guarded || f.Before != "pass in quick proto tcp from <moggy_good> to any port { 25 }" {
 		t.Errorf("%+v", f)
 	}
 }

@@ -30,7 +30,7 @@ func parsePF(out []byte, show func(table string) []member) *ruleset {
 		if r := p.rule(strings.Fields(text)); r != nil {
 			r.place, r.text = fmt.Sprintf("rule %d", number), line(text)
 			for _, g := range r.fills {
-				g.filled, g.before = r.String(), pfBefore
+				g.filled, g.before = r.String(), pfBefore(r.ports)
 			}
 			p.set.add("pf", r)
 		}
@@ -40,7 +40,9 @@ func parsePF(out []byte, show func(table string) []member) *ruleset {
 }
 
 // pfBefore is the rule that lets the known-good through before those that count.
-const pfBefore = "pass in quick from <" + Good4 + ">"
+func pfBefore(counted []port) string {
+	return "pass in quick proto tcp from <" + Good4 + "> to any port { " + strings.ReplaceAll(goodPorts(counted, " "), "-", ":") + " }"
+}
 
 // rule reads one rule that packets meet on their way in; nil if it is none.
 func (p *pfParser) rule(words []string) *rule {
@@ -142,7 +144,7 @@ func (p *pfParser) counts(r *rule, words []string) {
 		}
 	}
 	if said != nil {
-		r.counts = &count{words: line(strings.Join(said, ", ")), allowed: allowed, cuts: true, before: pfBefore}
+		r.counts = &count{words: line(strings.Join(said, ", ")), allowed: allowed, cuts: true, before: pfBefore(r.ports)}
 	}
 }
 

@@ -2,6 +2,8 @@ package firewall
 
 import (
 	"net/netip"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -108,6 +110,26 @@ func (s *ruleset) base(name string) {
 		c.base = true
 		s.order = append(s.order, name)
 	}
+}
+
+// goodPorts are the ports at which the known-good are to be let through before a rule:
+// those that it counts, and never more, because the same chain may guard others. Of a
+// rule that names none they are those of mail and the web.
+func goodPorts(counted []port, between string) string {
+	if len(counted) == 0 {
+		for _, n := range [...]int{25, 80, 110, 143, 443, 465, 587, 993, 995} {
+			counted = append(counted, port{n, n})
+		}
+	}
+	var words []string
+	for _, p := range counted {
+		word := strconv.Itoa(p.from)
+		if p.to != p.from {
+			word += "-" + strconv.Itoa(p.to)
+		}
+		words = append(words, word)
+	}
+	return strings.Join(words, between)
 }
 
 // port is a range of ports that a rule asks for, both ends included.

@@ -15,6 +15,7 @@ type walk struct {
 	blocks []foreign.Block
 	full   bool // there are more than maxBlocks
 	traps  []trap
+	let    []port // at which the known-good were let through so far
 }
 
 // The bounds of a walk.
@@ -85,6 +86,8 @@ func (w *walk) rule(r *rule, s scene) (passed []*group) {
 	case accept, back:
 		if here != nil && r.plain {
 			passed = []*group{here}
+		} else if here != nil && here.ours && r.steady {
+			w.let = append(w.let, r.ports...)
 		}
 	}
 	return passed
@@ -133,7 +136,7 @@ func hint(m member, r *rule, g *group) string {
 		}
 	}
 	if g.before != "" {
-		parts = append(parts, "so that it does not come again: "+g.before)
+		parts = append(parts, "so that it does not come again, moggy doctor says what to put before that rule")
 	}
 	return strings.Join(parts, "; ")
 }

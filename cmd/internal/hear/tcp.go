@@ -72,6 +72,7 @@ var errGrace = errors.New("sshd never cuts connections that do not log in (Login
 // on its command line: the longest is taken here.
 func parseSSHD(text string) (sshd, error) {
 	found := sshd{}
+	var listens []uint16 // of ListenAddress lines; 0: whatever Port says
 	for line := range strings.Lines(text) {
 		key, value, _ := strings.Cut(strings.Replace(strings.TrimSpace(line), "=", " ", 1), " ")
 		value = strings.Trim(strings.TrimSpace(value), `"`)
@@ -79,6 +80,12 @@ func parseSSHD(text string) (sshd, error) {
 		case "port":
 			if n, err := strconv.ParseUint(value, 10, 16); err == nil {
 				found.ports = append(found.ports, uint16(n))
+			}
+		case "listenaddress":
+			listens = append(listens, listenPort(value))
+		case "include":
+			if value != ownInclude {
+				return sshd{}, errInclude
 			}
 		case "logingracetime":
 			grace, err := parseSSHTime(value)
@@ -91,14 +98,38 @@ func parseSSHD(text string) (sshd, error) {
 			found.grace = max(found.grace, grace)
 		}
 	}
-	if len(found.ports) == 0 {
+	if len(found.ports) == 0 && (len(listens) == 0 || slices.Contains(listens, 0)) {
 		found.ports = []uint16{sshdPort}
+	}
+	for _, port := range listens {
+		if port != 0 && !slices.Contains(found.ports, port) {
+			found.ports = append(found.ports, port)
+		}
 	}
 	if found.grace == 0 {
 		found.grace = sshdGrace
 	}
 	found.grace += sshdSlack
 	return found, nil
+}
+
+// ownInclude is what Debian's and OpenSSH's own configuration includes, and what is read here.
+const ownInclude = "/etc/ssh/sshd_config.d/*.conf"
+
+// errInclude says that connections prove nothing: a port that sshd left to somebody else must not make anybody own.
+var errInclude = errors.New("sshd_config includes files that are not read here: open connections to sshd are not taken for sessions")
+
+// listenPort is the port of a ListenAddress, 0 where it names none.
+func listenPort(value string) uint16 {
+	value, _, _ = strings.Cut(value, " ") // "rdomain" may follow
+	if ap, err := netip.ParseAddrPort(value); err == nil {
+		return ap.Port()
+	}
+	host, port, ok := strings.Cut(value, ":")
+	if n, err := strconv.ParseUint(port, 10, 16); ok && host != "" && err == nil && !strings.Contains(port, ":") {
+		return uint16(n)
+	}
+	return 0
 }
 
 // parseSSHTime reads a time as sshd_config(5) has it: "120", "2m", "1h30m".
