@@ -19,6 +19,9 @@ func (m *Metrics) watch(f factory, g Gauges, lists []string) {
 		prometheus.NewCounterFunc(prometheus.CounterOpts(gaugeOpts("journal_dropped_total",
 			"Records that were not written, because the queue was full or the disk.")), orZero(g.JournalDropped)),
 		prometheus.NewGaugeFunc(gaugeOpts("last_login_hint_timestamp_seconds", "When the last login was reported; 0: never."), unixOrZero(g.LastLogin)),
+		counterFunc("allow_refused_total", "Learned entries that were not remembered for want of room.", g.EntriesRefused),
+		counterFunc("hints_dropped_total", "Mails of our users of whose domains nothing was learned, because too many waited for DNS.", g.HintsDropped),
+		counterFunc("login_reports_refused_total", "Reports of logins that made no sense, or came without the key.", g.ReportsRefused),
 		newEntriesCollector(g.Entries),
 		newHitsCollector(lists, g.Lists),
 	)
@@ -26,6 +29,10 @@ func (m *Metrics) watch(f factory, g Gauges, lists []string) {
 
 func gaugeOpts(name, help string) prometheus.GaugeOpts {
 	return prometheus.GaugeOpts{Namespace: "moggy", Name: name, Help: help}
+}
+
+func counterFunc(name, help string, read func() float64) prometheus.CounterFunc {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts(gaugeOpts(name, help)), orZero(read))
 }
 
 func orZero(read func() float64) func() float64 {

@@ -44,6 +44,9 @@ type Gauges struct {
 	Entries        func() Entries        // at rest 0
 	Lists          func() []dnsbl.Status // how the DNS lists do; at rest all is 0
 	LastLogin      func() time.Time      // when the last login was reported; at rest 1970
+	EntriesRefused func() float64        // learned entries that did not fit since the start; at rest 0
+	HintsDropped   func() float64        // mails of our users of which nothing was learned; at rest 0
+	ReportsRefused func() float64        // reports of logins that made no sense, or came without the key; at rest 0
 }
 
 // Entries are the numbers of rows of the allow and deny list.

@@ -49,10 +49,11 @@ func (h *holdings) leaveLine() {
 // verdict needs, a slot of the pit or a place, is put into have as soon as it is
 // taken; a peer that is refused for want of one has spent nothing.
 func (d *door) greet(f *verdict.Facts, p *verdict.Policy, have *holdings) verdict.Verdict {
-	f.Gateway = d.gateways.note(f.Peer.Addr())
+	most := d.gateways.note(f.Peer.Addr())
+	f.Gateway = most
 	var v verdict.Verdict
 	v, have.share = d.judge.Connect(f, p, time.Now())
-	d.tellGateways(f)
+	d.tellGateways(f, most)
 	if !d.provide(f, &v, have) {
 		have.share.refund()
 		v = verdict.Decide(f, p)
@@ -93,9 +94,18 @@ func (d *door) provide(f *verdict.Facts, v *verdict.Verdict, have *holdings) boo
 	return true
 }
 
-// tellGateways raises the alarm about a gateway, or takes it back.
-func (d *door) tellGateways(f *verdict.Facts) {
-	d.gateways.tell(f.Peer.Addr(), f.Gateway, func(at netip.Addr) {
+// tellGateways raises the alarm about a gateway, or takes it back. A balancer on a
+// network of our own is class own, with all the mail of the world behind it: only mail
+// listeners can tell it from the machine that the family works on.
+func (d *door) tellGateways(f *verdict.Facts, most bool) {
+	hides := f.Gateway
+	if most && !hides && onTheLAN(f.Standing) {
+		if d.Service != whitelist.Mail {
+			return
+		}
+		hides = true
+	}
+	d.gateways.tell(f.Peer.Addr(), hides, func(at netip.Addr) {
 		why := fmt.Sprintf("%s makes most of the connections, so it hides who really comes, and is carried unjudged: have it speak the PROXY protocol, or forward packets without rewriting their source; if it is one client, type: moggy allow add %s", at, at)
 		d.Alarm(metrics.SourceLost, at.IsValid(), why)
 	})

@@ -23,6 +23,7 @@ type door struct {
 	DoorOptions
 	*Server
 	backend atomic.Pointer[backendState]
+	asked   atomic.Int64  // when the backend was, in ns since 1970
 	doubt   chan struct{} // a connection could not be given to the backend: ask it again
 }
 
@@ -136,6 +137,7 @@ func (d *door) watch(ctx context.Context) {
 // it would relay for everybody. One that would and cannot tell peers apart is not
 // to be used.
 func (d *door) ask(ctx context.Context) {
+	d.asked.Store(time.Now().UnixNano())
 	if d.Service != whitelist.Mail {
 		d.knock(ctx)
 		return

@@ -57,6 +57,13 @@ func (g *gateways) note(addr netip.Addr) (gateway bool) {
 	return addr == g.now
 }
 
+// is reports whether addr is the gateway.
+func (g *gateways) is(addr netip.Addr) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.now.IsValid() && addr == g.now
+}
+
 // tell calls say when there is something new to say: hides is whether addr, which
 // has just been noted, is a gateway that nobody vouches for. say gets the gateway,
 // not valid if there is none any more.
@@ -73,6 +80,12 @@ func (g *gateways) tell(addr netip.Addr, hides bool, say func(netip.Addr)) {
 	if g.told != was {
 		say(g.told)
 	}
+}
+
+// onTheLAN reports whether an address is own because the machine's networks were
+// looked up, and not because somebody said so: it may be a balancer there.
+func onTheLAN(s whitelist.Standing) bool {
+	return s.Evidence == whitelist.Local && s.Known() && s.Entry.Note == whitelist.Connected
 }
 
 // answeredFor reports whether somebody stands for all that comes from an address: a

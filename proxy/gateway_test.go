@@ -15,8 +15,13 @@ const containers = "172.18.0.1"
 // come has n connections come from an address, one after the other.
 func (l *lab) come(n int, from string) {
 	l.t.Helper()
+	l.comeTo(993, n, from)
+}
+
+func (l *lab) comeTo(port uint16, n int, from string) {
+	l.t.Helper()
 	for range n {
-		l.callAt(993, from).Close()
+		l.callAt(port, from).Close()
 		time.Sleep(time.Second) // virtual: no budget is used up
 	}
 }
@@ -108,4 +113,23 @@ func TestDefaultGatewayIsNotOurs(t *testing.T) {
 			t.Errorf("noted %q", got)
 		}
 	})
+}
+
+// A balancer on the LAN that hides the world is class own there, and carried: that is
+// an alarm, where the machine of the family would not talk so much; and none where a
+// person stands for it.
+func TestBalancerOnTheLAN(t *testing.T) {
+	for note, want := range map[string][]string{whitelist.Connected: {"source-address-lost"}, "local_networks": nil} {
+		local := []whitelist.Entry{{Net: netip.MustParsePrefix("10.0.0.0/24"), Class: whitelist.Own, Source: whitelist.Local, Note: note}}
+		inHouse(t, labSet{ports: []uint16{25, 993}, local: local}, func(l *lab) {
+			l.comeTo(993, watched, balancer)
+			if got := l.noted(); len(got) > 0 {
+				t.Errorf("%s, at work: noted %q", note, got)
+			}
+			l.comeTo(25, 2, balancer)
+			if got := l.noted(); !slices.Equal(got, want) || l.lastRule(balancer) != "known" {
+				t.Errorf("%s: noted %q, decided by %q", note, got, l.lastRule(balancer))
+			}
+		})
+	}
 }

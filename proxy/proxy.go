@@ -174,6 +174,27 @@ func (s *Server) Ready() map[string]error {
 	return faults
 }
 
+// Recheck asks the backends again that were not asked within [fresh], all at the same
+// time, for a person who wants to know how they are now.
+func (s *Server) Recheck(ctx context.Context) {
+	var asked sync.WaitGroup
+	for _, d := range s.doors {
+		if time.Since(time.Unix(0, d.asked.Load())) > fresh {
+			asked.Go(func() { d.ask(ctx) })
+		}
+	}
+	asked.Wait()
+}
+
+// fresh is how old what is known of a backend may be for a person.
+const fresh = 10 * time.Second
+
+// Hides reports whether an address, of which that is known, makes most of the
+// connections and is carried unjudged.
+func (s *Server) Hides(addr netip.Addr, standing whitelist.Standing) bool {
+	return s.gateways.is(addr) && !answeredFor(standing)
+}
+
 // Check asks every backend once, all at the same time, before Serve. It returns an error only where
 // serving would do harm: a backend that relays for everybody because it takes
 // every peer for us ([handover.ErrOpenRelay]) and is not told otherwise.

@@ -20,6 +20,10 @@ type Entry struct {
 	Renew   time.Duration `json:"renew,omitempty"`  // a use keeps the entry for this much longer
 }
 
+// Connected is the note of local entries that nobody wrote down: the machine has an
+// address in that network.
+const Connected = "directly connected"
+
 // MaxNote bounds the note of an entry, in bytes.
 const MaxNote = 500
 

@@ -244,8 +244,10 @@ func (h *house) Guests() []proxy.Guest {
 	}
 }
 
-func (h *house) Ready() map[string]error { return nil }
-func (h *house) Alarms() []proxy.Alarm   { return h.alarms }
+func (h *house) Ready() map[string]error                   { return nil }
+func (h *house) Alarms() []proxy.Alarm                     { return h.alarms }
+func (h *house) Recheck(context.Context)                   {}
+func (h *house) Hides(netip.Addr, whitelist.Standing) bool { return false }
 
 // TestManual has every verb and flag in the manual page.
 func TestManual(t *testing.T) {

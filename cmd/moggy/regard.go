@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -45,6 +46,9 @@ func (t *tool) regard(ctx context.Context, addr netip.Addr, title string) (about
 
 // tellAbout says it, the answer first.
 func (t *tool) tellAbout(ab about) {
+	if !ab.Daemon {
+		fmt.Fprintln(t.err, "moggyd is not running: nobody gets in through it; this is what it would do")
+	}
 	t.say("%s  %s", t.paint(bold, printable(ab.title)), t.verdictOn(ab))
 	tab := newTable("", "")
 	tab.indent = "  "

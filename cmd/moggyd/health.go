@@ -23,6 +23,9 @@ func (h *house) gauges() metrics.Gauges {
 		Entries:        h.entries,
 		Lists:          h.lists,
 		LastLogin:      h.lastLogin,
+		EntriesRefused: func() float64 { return float64(h.book.Refused()) },
+		HintsDropped:   h.ofFamily(func(f *family) float64 { return float64(f.hints.Dropped()) }),
+		ReportsRefused: h.ofFamily(func(f *family) float64 { c := f.ears.Counts(); return float64(c.Malformed + c.Refused) }),
 	}
 }
 
@@ -32,6 +35,16 @@ func (h *house) lists() []dnsbl.Status {
 		return nil
 	}
 	return h.names.Lists.Lists()
+}
+
+// ofFamily reads a number of the family's, 0 before there is one.
+func (h *house) ofFamily(read func(*family) float64) func() float64 {
+	return func() float64 {
+		if f := h.family.Load(); f != nil {
+			return read(f)
+		}
+		return 0
+	}
 }
 
 // lastLogin is when a login was last reported; zero: never.

@@ -135,13 +135,23 @@ func (l Limit) burst() int { return min(max(1, l.Burst), maxTokens) }
 func (l Limit) recipients() int { return min(max(0, l.Recipients), maxTokens) }
 
 // MostOwed is the most tokens that a client comes to owe when others charge what
-// it used there: what it could come to owe here, and a burst more.
-func (l Limit) MostOwed() float64 { return float64(l.mostCharged()) / float64(token) }
+// it used there: what it could come to owe here, and [Limit.MostBeyond].
+func (l Limit) MostOwed() float64 { return inTokens(l.mostCharged()) }
 
-// mostCharged is that in the unit of accounts. Without the burst more, a client
-// that is at its limit at several doors would not be charged there for what each
-// lets in between two exchanges.
-func (l Limit) mostCharged() int64 { return plus(l.mostDebt(), int64(l.burst())*token) }
+// MostBeyond is how many tokens a charge may owe more than a connection: a burst,
+// and no less than what is paid back in 20 s. Without them a client that is at its
+// limit at several doors would not be charged for what each of them lets in
+// between two exchanges; without an end to them it would be refused for ever longer.
+func (l Limit) MostBeyond() float64 { return inTokens(l.beyond()) }
+
+// beyond is that in the unit of accounts.
+func (l Limit) beyond() int64 {
+	return max(int64(l.burst())*token, int64(min(max(0, l.Rate), maxTokens))*int64(20*time.Second))
+}
+
+func (l Limit) mostCharged() int64 { return plus(l.mostDebt(), l.beyond()) }
+
+func inTokens(debt int64) float64 { return float64(debt) / float64(token) }
 
 // mostDebt is the most that a client can come to owe at one door: the burst, and
 // what can stand in line.

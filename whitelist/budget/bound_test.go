@@ -18,22 +18,23 @@ func (m *Local) size() (n int) {
 }
 
 func TestNoAllocation(t *testing.T) {
-	m, l := NewLocal(), For(nil, whitelist.User)
-	pool := Key{Class: whitelist.Pool, Origin: "example.org"}
-	for _, k := range []Key{userKey, pool} {
-		now := start
-		m.Take(k, l, now)
-		allocs := testing.AllocsPerRun(1000, func() {
-			now = now.Add(time.Second)
-			m.Look(k, l, now)
+	l, pool := For(nil, whitelist.User), Key{Class: whitelist.Pool, Origin: "example.org"}
+	for name, m := range map[string]*Local{"local": NewLocal(), "fleet": NewFleet(oracle{}).Local} {
+		for _, k := range []Key{userKey, pool} {
+			now := start
 			m.Take(k, l, now)
-			m.Recipient(k, l, now)
-			m.Charge(k, l, 1, now)
-			m.Refund(k, l, now)
-			m.Done(k, now)
-		})
-		if allocs != 0 {
-			t.Errorf("%v: %v allocations", k, allocs)
+			allocs := testing.AllocsPerRun(1000, func() {
+				now = now.Add(time.Second)
+				m.Look(k, l, now)
+				m.Take(k, l, now)
+				m.Recipient(k, l, now)
+				m.Charge(k, l, 1, now)
+				m.Refund(k, l, now)
+				m.Done(k, now)
+			})
+			if allocs != 0 {
+				t.Errorf("%s, %v: %v allocations", name, k, allocs)
+			}
 		}
 	}
 }

@@ -28,11 +28,13 @@ const patience = 3 * time.Second
 // know: M each for a client that they know nothing of, once, and then what is paid
 // back until they have told (I) and heard (I). See [Limit.Excess].
 //
-// A charge may owe a burst more than that M, and no more, so that a client is
-// refused for no longer than (Burst + 1) / Rate minutes after its last connection.
-// What is beyond is forgiven: (N-1)·M - Burst at most, each time that it has paid
-// back all of it and comes to all doors at once again, which takes (M + Burst) /
-// Rate. At two doors without a line that is nothing.
+// A charge may owe B = [Limit.MostBeyond] more than that M, and no more, so that a
+// client is refused for no longer than (B + 1) / Rate minutes after its last
+// connection: with the defaults 20 s for own, 30 s for user, a minute or so for
+// peers and strangers. What is beyond is forgiven: (N-1)·M - B at most, each time
+// that a client has paid back all of it, which takes (M + B) / Rate, and comes to
+// all doors at once again. At two doors without a line that is nothing; at three a
+// stranger that does so gets half as much again.
 //
 // Open at once are no more than Open + (N-1)·min(Open, M + 2·Rate·I), and none is
 // let in beyond Open once the doors have told each other. Connections that are open
@@ -142,5 +144,5 @@ func (f *Fleet) Sharing() Sharing { return Sharing{Told: f.told.Load(), Lost: f.
 // many doors at once, when an exchange takes no longer than given: see [Fleet].
 func (l Limit) Excess(doors int, took time.Duration) float64 {
 	blind := 2 * float64(max(0, l.Rate)) * (interval + took).Minutes()
-	return float64(max(0, doors-1)) * (float64(l.mostDebt())/float64(token) + blind)
+	return float64(max(0, doors-1)) * (inTokens(l.mostDebt()) + blind)
 }

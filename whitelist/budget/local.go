@@ -99,9 +99,9 @@ func (m *Local) Look(k Key, l Limit, now time.Time) Usage {
 }
 
 // Charge counts tokens of a key that were used elsewhere, by another daemon. A
-// number below zero gives back. Nobody comes to owe more than a burst beyond what
-// it could have come to owe here, so it is never refused for longer than it takes
-// to pay back a burst and one: (Burst + 1) / Rate minutes.
+// number below zero gives back. Nobody comes to owe more than [Limit.MostBeyond]
+// beyond what it could have come to owe here, so it is never refused for longer than
+// it takes to pay back that and one: (MostBeyond + 1) / Rate minutes.
 func (m *Local) Charge(k Key, l Limit, tokens int, now time.Time) {
 	s := m.lock(k)
 	defer s.mu.Unlock()

@@ -172,7 +172,7 @@ func TestCharge(t *testing.T) {
 		{"into the line", []int{12}, 13, Within, 3 * time.Second},
 		{"given back", []int{12, -5}, 8, Within, 0},
 		{"more given back than used", []int{2, -1000}, 1, Within, 0},
-		{"much more than can be owed", []int{1000, 1 << 30}, 26, OverRate, 11 * time.Second},
+		{"much more than can be owed", []int{1000, 1 << 30}, 36, OverRate, 21 * time.Second},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

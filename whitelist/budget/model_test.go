@@ -48,6 +48,13 @@ func least(a, b *big.Rat) *big.Rat {
 	return b
 }
 
+func most(a, b *big.Rat) *big.Rat {
+	if a.Cmp(b) > 0 {
+		return a
+	}
+	return b
+}
+
 // shortOf is the time until there is a whole token, rounded up to a nanosecond.
 func shortOf(tokens *big.Rat, rate int) time.Duration {
 	lacks := new(big.Rat).Sub(whole(1), tokens)
@@ -84,7 +91,7 @@ func (m *model) take() (Over, time.Duration) {
 }
 
 // charge takes n tokens, or gives them back, within what can be owed and held: on
-// credit, a burst more than a connection may.
+// credit, a burst or 20 s more than a connection may.
 func (m *model) charge(n int) {
 	if m.limit.Rate == 0 {
 		return
@@ -92,7 +99,7 @@ func (m *model) charge(n int) {
 	credit := in(m.limit.Wait, m.limit.Rate)
 	m.tokens = new(big.Rat).Sub(m.tokens, whole(n))
 	m.tokens = least(whole(max(1, m.limit.Burst)), m.tokens)
-	credit.Add(credit, whole(max(1, m.limit.Burst)))
+	credit.Add(credit, most(whole(max(1, m.limit.Burst)), in(20*time.Second, m.limit.Rate)))
 	if floor := credit.Neg(credit); m.tokens.Cmp(floor) < 0 {
 		m.tokens = floor
 	}

@@ -14,6 +14,7 @@ import (
 type found struct {
 	Hit
 	reader string
+	kept   int // looks since it was last read
 }
 
 // key says which hit is which from one look to the next. Rules are renumbered
@@ -59,6 +60,14 @@ func (c *crossing) cross(readings []reading) {
 	}
 	if len(inside.blocks) > 0 {
 		c.walk(inside)
+	}
+}
+
+// keep keeps a hit of an earlier look, if the address is good still.
+func (c *crossing) keep(f found) {
+	if s := c.list.Look(f.Addr.Addr(), whitelist.Anywhere, c.now); s.Known() && s.Evidence != whitelist.Local {
+		f.Standing = s
+		c.hits[f.key()] = f
 	}
 }
 

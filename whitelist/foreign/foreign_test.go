@@ -305,3 +305,24 @@ func BenchmarkLook(b *testing.B) {
 		})
 	}
 }
+
+// Part of a firewall may never be readable. What was lifted in the rest of it is gone
+// after a few looks, and who is no longer good at once.
+func TestKeptHitsComeToAnEnd(t *testing.T) {
+	f := &fake{name: "iptables"}
+	f.say(nil, "198.51.100.7", "203.0.113.8")
+	now := list(append(family, good("203.0.113.8", whitelist.User, whitelist.Login))...)
+	w := NewWatch(Options{Readers: []Reader{f}, List: func() *whitelist.List { return now() }})
+	w.Look(t.Context())
+	f.say(errors.New("ip6tables: permission denied"))
+	now = list(family...)
+	for i := range maxKept + 1 {
+		want := "198.51.100.7/32 in 198.51.100.7/32 by login"
+		if i == maxKept {
+			want = ""
+		}
+		if got := say(w.Look(t.Context())); got != want {
+			t.Errorf("look %d: %q, want %q", i+1, got, want)
+		}
+	}
+}

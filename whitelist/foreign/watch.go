@@ -103,6 +103,10 @@ func (w *Watch) look(ctx context.Context) ([]reading, Report) {
 	return readings, report
 }
 
+// maxKept is for how many looks a hit is kept that cannot be read: part of a firewall
+// may never be readable, and what was lifted must not be an alarm for ever.
+const maxKept = 5
+
 func (w *Watch) list() *whitelist.List {
 	if w.o.List == nil {
 		return w.nothing
@@ -123,8 +127,9 @@ func (w *Watch) compare(c *crossing, readings []reading) Report {
 	}
 	for k, old := range w.seen { // what could not be read now may still be there
 		_, unread := report.Unread[old.reader]
-		if _, there := c.hits[k]; !there && unread {
-			c.hits[k] = old
+		if _, there := c.hits[k]; !there && unread && old.kept < maxKept {
+			old.kept++
+			c.keep(old)
 		}
 	}
 	hits := c.sorted()

@@ -159,3 +159,21 @@ func TestFullBook(t *testing.T) {
 type full struct{ *counting }
 
 func (full) Learn(whitelist.Entry, time.Time) error { return whitelist.ErrFull }
+
+// Webmail on this machine logs in from its address: that says nothing of anybody.
+func TestNothingIsLearnedOfOurselves(t *testing.T) {
+	b := book(t)
+	h := New(Options{Book: b, Ours: func(a netip.Addr) bool { return a == addr("192.0.2.25") }})
+	h.Login(at(0, "192.0.2.25", true, ""))
+	h.Login(at(0, "::ffff:192.0.2.25", true, ""))
+	b.want(t)
+}
+
+// When somebody last logged in is known after a restart, too.
+func TestLastSurvives(t *testing.T) {
+	b := book(t)
+	New(Options{Book: b}).Login(at(time.Hour, "192.0.2.7", true, ""))
+	if got := New(Options{Book: b}).Last(); !got.Equal(epoch.Add(time.Hour)) {
+		t.Errorf("last at %v", got)
+	}
+}

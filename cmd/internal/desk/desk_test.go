@@ -35,9 +35,11 @@ type fakeDaemon struct {
 	alarms []proxy.Alarm
 }
 
-func (d *fakeDaemon) Guests() []proxy.Guest   { return d.guests }
-func (d *fakeDaemon) Ready() map[string]error { return d.ready }
-func (d *fakeDaemon) Alarms() []proxy.Alarm   { return d.alarms }
+func (d *fakeDaemon) Guests() []proxy.Guest                     { return d.guests }
+func (d *fakeDaemon) Ready() map[string]error                   { return d.ready }
+func (d *fakeDaemon) Alarms() []proxy.Alarm                     { return d.alarms }
+func (d *fakeDaemon) Recheck(context.Context)                   {}
+func (d *fakeDaemon) Hides(netip.Addr, whitelist.Standing) bool { return false }
 
 func newHouse(t testing.TB) house {
 	t.Helper()

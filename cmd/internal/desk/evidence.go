@@ -19,6 +19,8 @@ type EvidenceFilter struct {
 type Evidence struct {
 	Addr netip.Addr `json:"addr"`
 	At   []Regard   `json:"at"` // one for each service that has a listener, in their order
+
+	Daemon bool `json:"daemon"` // moggyd runs; without it nobody gets in
 }
 
 // A Regard is what an address is at one service, and why.
@@ -32,12 +34,13 @@ type Regard struct {
 }
 
 // Evidence implements Desk.
-func (l *Local) Evidence(_ context.Context, q EvidenceFilter) (Evidence, error) {
+func (l *Local) Evidence(ctx context.Context, q EvidenceFilter) (Evidence, error) {
 	if !q.Addr.IsValid() {
 		return Evidence{}, wrongUse("no address; give 192.0.2.7")
 	}
-	out, faults := Evidence{Addr: whitelist.CanonicalAddr(q.Addr), At: []Regard{}}, map[string]error{}
+	out, faults := Evidence{Addr: whitelist.CanonicalAddr(q.Addr), At: []Regard{}, Daemon: l.Daemon != nil}, map[string]error{}
 	if l.Daemon != nil {
+		l.recheck(ctx)
 		faults = l.Daemon.Ready()
 	}
 	for _, d := range l.Settings().Listeners {

@@ -18,6 +18,8 @@ type Daemon interface {
 	Guests() []proxy.Guest
 	Ready() map[string]error // what keeps a listener from working, by its name
 	Alarms() []proxy.Alarm   // that stand
+	Recheck(context.Context) // asks backends again
+	Hides(netip.Addr, whitelist.Standing) bool
 }
 
 // A Watch looks for what blocks addresses outside moggy. *foreign.Watch is one.

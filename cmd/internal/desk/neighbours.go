@@ -26,7 +26,7 @@ func LocalEntries(cfg *config.Config) (entries []whitelist.Entry) {
 		add(netip.MustParsePrefix("127.0.0.1/32"), whitelist.Own, "this machine")
 		add(netip.MustParsePrefix("::1/128"), whitelist.Own, "this machine")
 		for _, net := range connected() {
-			add(net, whitelist.Own, "directly connected")
+			add(net, whitelist.Own, whitelist.Connected)
 		}
 		for _, gw := range gateways() {
 			add(whitelist.Net(gw), whitelist.Stranger, "the default gateway may hide others")

@@ -117,7 +117,7 @@ type JournalStatus struct {
 }
 
 // Status implements Desk.
-func (l *Local) Status(context.Context, StatusFilter) (Status, error) {
+func (l *Local) Status(ctx context.Context, _ StatusFilter) (Status, error) {
 	set := l.Settings()
 	s := Status{Daemon: l.Daemon != nil, Hostname: set.Policy.Hostname, Mode: "enforce", StateDir: set.StateDir,
 		Store: set.Store, Open: make(map[string]int), Lists: l.counts(), Figures: l.figures(),
@@ -131,11 +131,22 @@ func (l *Local) Status(context.Context, StatusFilter) (Status, error) {
 		s.Listeners = append(s.Listeners, ListenerStatus{Listener: d})
 	}
 	if s.Daemon {
+		l.recheck(ctx)
 		s.running(l.Daemon)
 		s.DNSLists = l.listStates()
 		s.Foreign = l.lastSight()
 	}
 	return s, nil
+}
+
+// recheckPatience is how long a person waits for backends that do not answer.
+const recheckPatience = 2 * time.Second
+
+// recheck has the daemon ask its backends again.
+func (l *Local) recheck(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, recheckPatience)
+	defer cancel()
+	l.Daemon.Recheck(ctx)
 }
 
 // running adds what only a running daemon knows.

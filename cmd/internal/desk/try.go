@@ -84,7 +84,7 @@ type Grey struct {
 // gathered as the proxy gathers them, and leaves no trace but in the figures of
 // the DNS lists.
 func (l *Local) Try(ctx context.Context, q Question) (Trial, error) {
-	door, err := l.door(q.Listener)
+	door, err := l.door(q.Listener, q.Mail != nil)
 	if err != nil {
 		return Trial{}, err
 	}
@@ -118,12 +118,12 @@ func (l *Local) Try(ctx context.Context, q Question) (Trial, error) {
 }
 
 // door finds a listener by its name or its port.
-func (l *Local) door(asked string) (Listener, error) {
+func (l *Local) door(asked string, mail bool) (Listener, error) {
 	doors := l.Settings().Listeners
 	var names []string
 	for _, d := range doors {
 		at, err := netip.ParseAddrPort(d.Address)
-		if asked == "" || d.Name == asked || err == nil && strconv.Itoa(int(at.Port())) == asked {
+		if asked == "" && (!mail || d.Service == whitelist.Mail) || d.Name == asked || err == nil && strconv.Itoa(int(at.Port())) == asked {
 			return d, nil
 		}
 		names = append(names, d.Name)
@@ -135,7 +135,9 @@ func (l *Local) door(asked string) (Listener, error) {
 func (l *Local) connect(f *verdict.Facts, p *verdict.Policy) verdict.Verdict {
 	f.Stage = verdict.Connect
 	f.Standing = l.Judge.Book.List().Look(f.Peer.Addr(), f.Service, l.now())
-	f.Budget = l.budget(f.Standing.Class, f.Peer.Addr())
+	if f.Gateway = l.Daemon != nil && l.Daemon.Hides(f.Peer.Addr(), f.Standing); !f.Gateway {
+		f.Budget = l.budget(f.Standing.Class, f.Peer.Addr())
+	}
 	if n := l.figures(); n.Slots > 0 {
 		f.Full = n.Held >= n.Slots
 	}

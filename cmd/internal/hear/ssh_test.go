@@ -125,6 +125,12 @@ func TestSSHD(t *testing.T) {
 		{"LoginGraceTime", nil, 0, "no time"},
 		{"LoginGraceTime 99999999999999999999", nil, 0, "no time"},
 		{"Port x\nPort 99999", []uint16{22}, 150 * time.Second, ""},
+		{"ListenAddress 192.0.2.1:2222", []uint16{2222}, 150 * time.Second, ""},
+		{"ListenAddress [2001:db8::1]:2222\nListenAddress mx.example.org:2223", []uint16{2222, 2223}, 150 * time.Second, ""},
+		{"ListenAddress 2001:db8::1\nListenAddress 192.0.2.1:2222", []uint16{22, 2222}, 150 * time.Second, ""},
+		{"Port 24\nListenAddress 192.0.2.1", []uint16{24}, 150 * time.Second, ""},
+		{"Include /etc/ssh/sshd_config.d/*.conf", []uint16{22}, 150 * time.Second, ""},
+		{"Include /usr/local/etc/sshd.conf", nil, 0, "not read here"},
 	} {
 		got, err := parseSSHD(c.text)
 		if !slices.Equal(got.ports, c.ports) || got.grace != c.grace || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
