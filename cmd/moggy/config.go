@@ -42,9 +42,29 @@ func (t *tool) config(ctx context.Context) (*config.Config, error) {
 func (t *tool) load() (*config.Config, error) {
 	path, ok := config.Find(t.file)
 	if !ok {
-		return config.Default(), nil
+		return atHome(config.Default()), nil
 	}
-	return config.Load(path)
+	cfg, err := config.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	return atHome(cfg), nil
+}
+
+// systemState is where a moggyd that the system started lives, if nothing else is said.
+const systemState = "/var/lib/moggy"
+
+// atHome has somebody who is not root, and has no moggyd of his own in this directory,
+// ask the system's: to be told that he may not is better than that there is none.
+func atHome(cfg *config.Config) *config.Config {
+	if cfg.StateDir != "./moggy-state" {
+		return cfg
+	}
+	_, own := os.Stat(cfg.StateDir)
+	if _, err := os.Stat(systemState); own != nil && err == nil {
+		cfg.StateDir = systemState
+	}
+	return cfg
 }
 
 // running is the little that has to be known of a moggyd that answers; false if

@@ -12,6 +12,21 @@ import (
 	"moggy/whitelist/foreign"
 )
 
+// countingRules are the rules of firewalls that count connections and let nobody who is
+// known-good through first: they cut off who has many, and hold no list of whom.
+func (t *tool) countingRules(ctx context.Context) (rules []string) {
+	found, _ := t.machine.Counting(ctx) // what cannot be read is told with the blocks
+	for _, f := range found {
+		if !f.Guarded && len(rules) < maxCounting {
+			rules = append(rules, printable(f.String())+"; moggy doctor says what to put before it")
+		}
+	}
+	return rules
+}
+
+// maxCounting bounds the counting rules that are shown with an address.
+const maxCounting = 3
+
 // sight looks for what keeps addr out elsewhere on this machine; where addr is not
 // valid, for known-good addresses that are kept out. moggyd looks first. What it
 // may not read is read by this process, which may have more privilege.

@@ -17,8 +17,9 @@ import (
 // An about is all that is to be said of one address now.
 type about struct {
 	desk.Evidence
-	Now       []desk.Trial `json:"-"`         // on the first listener of each service; account.Now has them
-	Elsewhere desk.Sight   `json:"elsewhere"` // what else on this machine keeps it out
+	Now       []desk.Trial `json:"-"`                 // on the first listener of each service; account.Now has them
+	Elsewhere desk.Sight   `json:"elsewhere"`         // what else on this machine keeps it out
+	Counted   []string     `json:"counted,omitempty"` // rules that count connections, and cut off who has many
 
 	title string
 }
@@ -40,7 +41,7 @@ func (t *tool) regard(ctx context.Context, addr netip.Addr, title string) (about
 		}
 		return nil
 	})
-	ab.Elsewhere = t.sight(ctx, addr)
+	ab.Elsewhere, ab.Counted = t.sight(ctx, addr), t.countingRules(ctx)
 	return ab, err
 }
 
@@ -55,6 +56,9 @@ func (t *tool) tellAbout(ab about) {
 	tab.paint = t.blockedColumn
 	for _, b := range ab.Elsewhere.Blocks {
 		t.blockRows(tab, b)
+	}
+	for _, rule := range ab.Counted {
+		t.wrappedRow(tab, "counted", "by "+rule)
 	}
 	t.serviceRows(tab, ab)
 	for _, r := range ab.At {

@@ -75,7 +75,7 @@ func (t *tool) tellTrials(trials []desk.Trial) error {
 	}
 	pass := true
 	for i, trial := range trials {
-		pass = pass && trial.Passes
+		pass = pass && trial.Passes && trial.Fault == ""
 		if !t.json {
 			if i > 0 {
 				t.say("")
@@ -90,7 +90,14 @@ func (t *tool) tellTrials(trials []desk.Trial) error {
 }
 
 func (t *tool) tellTrial(r desk.Trial) {
-	t.say("%s on %s: %s", t.paint(bold, r.Addr.String()), printable(r.Listener), t.fate(r))
+	if !r.Daemon {
+		fmt.Fprintln(t.err, "moggyd is not running: nobody gets in through it; this is what it would do")
+	}
+	fate := t.fate(r)
+	if r.Fault != "" {
+		fate += ", but " + t.paint(red, "NO SERVER behind it") + ": " + printable(r.Fault)
+	}
+	t.say("%s on %s: %s", t.paint(bold, r.Addr.String()), printable(r.Listener), fate)
 	tab := newTable("", "")
 	tab.indent = "  "
 	tab.row("is", t.standing(r.Standing))

@@ -89,8 +89,12 @@ func (c countedHints) Login(l hints.Login) {
 
 // blockAppeared raises the alarm about a known-good network that is blocked elsewhere.
 func (h *house) blockAppeared(hit foreign.Hit) {
+	since := "unknown"
+	if !hit.Since.IsZero() {
+		since = hit.Since.UTC().Format(time.RFC3339)
+	}
 	h.log.Error("known-good blocked elsewhere", "src", desk.Text(hit.Addr), "class", hit.Standing.Class, "evidence", hit.Standing.Evidence,
-		"by", hit.By, "where", hit.Where, "rule", hit.Rule, "since", hit.Since, "do", "moggy unblock "+hit.Addr.Addr().String())
+		"by", hit.By, "where", hit.Where, "rule", hit.Rule, "since", since, "do", "moggy unblock "+hit.Addr.Addr().String())
 	total := h.countBlocked(hit.By, 1)
 	h.server.Alarm(metrics.BlockedElse, true, blockText(hit, total))
 }

@@ -2,9 +2,9 @@ package desk
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -49,6 +49,8 @@ type Trial struct {
 	Lists     *dnsbl.Score `json:"lists,omitempty"`     // what the DNS lists say; nil: they would not be asked, or there are none
 	Grey      *Grey        `json:"grey,omitempty"`      // what the greylist says; nil: it would not be asked
 	Do        string       `json:"do,omitempty"`        // what to type to change it
+	Daemon    bool         `json:"daemon"`              // moggyd runs; without it nobody gets in
+	Fault     string       `json:"fault,omitempty"`     // why the server behind the listener cannot be used
 }
 
 // A CrawlerName is the confirmed reverse name of a client of a web server.
@@ -97,6 +99,9 @@ func (l *Local) Try(ctx context.Context, q Question) (Trial, error) {
 	out := Trial{Addr: f.Peer.Addr(), Listener: door.Name, Standing: standingOf(f.Standing),
 		Service: door.Service, Findings: l.Judge.Book.List().Evidence(f.Peer.Addr(), f.Service, l.now()), Budget: f.Budget,
 		Connect: decisionOf(&f, &v), Passes: passes(&v), Do: remedy(&v, &f)}
+	if out.Daemon = l.Daemon != nil; out.Daemon {
+		out.Fault = faultText(l.Daemon.Ready()[door.Name])
+	}
 	if v.Effective() == verdict.Wait {
 		out.Wait = v.Wait.Seconds()
 	}
@@ -117,13 +122,20 @@ func (l *Local) Try(ctx context.Context, q Question) (Trial, error) {
 	return out, nil
 }
 
+func faultText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
 // door finds a listener by its name or its port.
 func (l *Local) door(asked string, mail bool) (Listener, error) {
 	doors := l.Settings().Listeners
 	var names []string
 	for _, d := range doors {
-		at, err := netip.ParseAddrPort(d.Address)
-		if asked == "" && (!mail || d.Service == whitelist.Mail) || d.Name == asked || err == nil && strconv.Itoa(int(at.Port())) == asked {
+		_, port, err := net.SplitHostPort(d.Address)
+		if asked == "" && (!mail || d.Service == whitelist.Mail) || d.Name == asked || err == nil && port == asked {
 			return d, nil
 		}
 		names = append(names, d.Name)

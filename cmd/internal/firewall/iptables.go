@@ -66,7 +66,7 @@ func (t *iptables) save(ctx context.Context) (all []saved, err error) {
 	for _, v := range here {
 		if v.tables != "" {
 			names, err := readFile(t.m.file(v.tables), 1<<10)
-			if errors.Is(err, fs.ErrPermission) {
+			if errors.Is(err, fs.ErrPermission) && t.legacyLoaded() {
 				faults = append(faults, failed(v.program+"-save", err, err.Error()))
 			}
 			if len(bytes.TrimSpace(names)) == 0 {
@@ -81,6 +81,13 @@ func (t *iptables) save(ctx context.Context) (all []saved, err error) {
 		all = append(all, saved{v, out})
 	}
 	return all, oneLine(faults)
+}
+
+// legacyLoaded reports whether the kernel may have tables of the old iptables, which
+// only root can list: a module for one of them is loaded, or it cannot be seen.
+func (t *iptables) legacyLoaded() bool {
+	modules, err := readFile(t.m.file("/proc/modules"), 1<<20)
+	return err != nil || bytes.Contains(modules, []byte("iptable_")) || bytes.Contains(modules, []byte("ip6table_"))
 }
 
 // oneLine is all of some errors as one sentence; nil if there are none.
