@@ -53,7 +53,7 @@ func BenchmarkKnown(b *testing.B) {
 func BenchmarkTell(b *testing.B) {
 	for _, n := range []int{100, 2000, 60_000} {
 		b.Run(strconv.Itoa(n), func(b *testing.B) {
-			f, l := NewFleet(oracle{}), For(Defaults(), whitelist.User)
+			f, l := NewFleet(oracle{}), Limit{Rate: maxTokens, Burst: maxTokens}
 			keys := manyNets(whitelist.User, n)
 			for b.Loop() {
 				b.StopTimer()
