@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"moggy/cmd/internal/config"
 	"moggy/cmd/internal/desk"
 	"moggy/cmd/internal/firewall"
 	"moggy/cmd/internal/hear"
@@ -30,8 +29,8 @@ type family struct {
 }
 
 // openFamily opens the ears, and prepares the watch over what else blocks.
-func (h *house) openFamily(cfg *config.Config) (err error) {
-	f := &family{blocked: make(map[string]int)}
+func (h *house) openFamily(context.Context) (err error) {
+	cfg, f := h.cfg, &family{blocked: make(map[string]int)}
 	o := hints.Options{Book: h.book, Log: h.log, Origins: h.wroteTo, Ours: desk.OwnAddress}
 	if h.names.Resolver != nil {
 		o.Resolver = h.names.Resolver

@@ -23,6 +23,7 @@ import (
 	"moggy/proxy/tarpit"
 	"moggy/verdict/journal"
 	"moggy/whitelist"
+	"moggy/whitelist/budget"
 )
 
 // A house is the running daemon: everything that was opened, and how it is
@@ -40,6 +41,7 @@ type house struct {
 	metrics *metrics.Metrics
 	server  *proxy.Server
 	family  atomic.Pointer[family] // nil: not opened yet
+	fleet   *budget.Fleet          // nil: there is one door
 	started time.Time
 	asked   atomic.Pointer[desk.Settings] // as the operator's tool is told them
 	loaded  atomic.Pointer[desk.Config]   // how the configuration in force compares with its file
@@ -61,58 +63,88 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *house, 
 			h.close()
 		}
 	}()
-	h.store, err = keep.Open(cfg, log)
-	if err != nil {
-		return nil, err
+	for _, part := range []func(context.Context) error{h.openStore, h.openRecords, h.openNames, h.openFamily, h.openServer, h.openDesk} {
+		if err := part(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return h, nil
+}
+
+// openStore opens what is kept, and makes the judge of it.
+func (h *house) openStore(ctx context.Context) (err error) {
+	if h.store, err = keep.Open(h.cfg, h.log); err != nil {
+		return err
 	}
 	h.later(h.store.Close)
 	h.book, err = whitelist.Open(ctx, whitelist.Options{
-		Store: h.store, Local: desk.LocalEntries(cfg), Now: h.started, Changed: h.changed})
+		Store: h.store, Local: desk.LocalEntries(h.cfg), Now: h.started, Changed: h.changed})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	h.later(func() error { h.book.Flush(time.Now()); return nil })
-	h.traps, err = greylist.OpenTraps(ctx, h.store, cfg.Trap.Addresses, h.started)
-	if err != nil {
-		return nil, err
+	if h.traps, err = greylist.OpenTraps(ctx, h.store, h.cfg.Trap.Addresses, h.started); err != nil {
+		return err
 	}
-	h.judge = proxy.NewJudge(h.book, h.store, h.traps, desk.TimersOf(cfg))
+	h.judge = proxy.NewJudge(h.book, h.store, h.traps, desk.TimersOf(h.cfg))
 	h.judge.Degraded = h.store.Degraded
-	h.apply(cfg)
-	h.journal, err = journal.Open(journal.Options{Dir: desk.JournalDir(cfg.StateDir), Size: int64(cfg.Journal.Size), Log: log})
+	if others, ok := h.store.(budget.Exchanger); ok {
+		h.fleet = budget.NewFleet(others)
+		h.judge.Meter = h.fleet
+	}
+	h.apply(h.cfg)
+	return nil
+}
+
+// openRecords opens the journal, and makes the numbers.
+func (h *house) openRecords(context.Context) (err error) {
+	h.journal, err = journal.Open(journal.Options{Dir: desk.JournalDir(h.cfg.StateDir), Size: int64(h.cfg.Journal.Size), Log: h.log})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	h.later(h.journal.Close)
-	h.metrics = metrics.New(metrics.Options{Version: version(), Revision: revision(), Listeners: listenerNames(cfg),
-		Lists: desk.ListNames(cfg), Blockers: blockers(), Gauges: h.gauges()})
+	h.metrics = metrics.New(metrics.Options{Version: version(), Revision: revision(), Listeners: listenerNames(h.cfg),
+		Lists: desk.ListNames(h.cfg), Blockers: blockers(), Gauges: h.gauges()})
 	h.metrics.ConfigLoaded(h.started)
-	h.names, err = desk.NewNames(cfg, desk.NamesOptions{Log: log, Asked: h.metrics.Asked, Found: h.metrics.OriginFound,
+	return nil
+}
+
+// openNames opens what is asked of DNS.
+func (h *house) openNames(context.Context) (err error) {
+	h.names, err = desk.NewNames(h.cfg, desk.NamesOptions{Log: h.log, Asked: h.metrics.Asked, Found: h.metrics.OriginFound,
 		Events: listEvents{h.metrics, h.journal}})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	h.later(h.names.Close)
 	h.judge.Lists, h.judge.Finder = h.names.Lists, h.names.Finder
-	if err := h.openFamily(cfg); err != nil {
-		return nil, err
-	}
-	h.pit = tarpit.New(tarpit.Options{Slots: slots(cfg), Gap: cfg.Tarpit.Gap, Timeout: cfg.Talk.Timeout, Linger: linger})
+	return nil
+}
+
+// openServer opens the doors.
+func (h *house) openServer(context.Context) error {
+	h.pit = tarpit.New(tarpit.Options{Slots: slots(h.cfg), Gap: h.cfg.Tarpit.Gap, Timeout: h.cfg.Talk.Timeout, Linger: linger})
 	doors, err := h.doors()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	h.server = proxy.New(proxy.Options{Judge: h.judge, Pit: h.pit, Journal: h.recorder(), Metrics: h.metrics, Log: log,
-		Settings: settings(cfg), Doors: doors, Grace: cfg.Grace, Visitors: visitors(), Line: visitors(), Healthy: h.store.Healthy, Dropped: h.journal.Dropped})
-	if h.desk, err = desk.Listen(desk.SocketPath(cfg.StateDir)); err != nil {
-		return nil, err
+	h.server = proxy.New(proxy.Options{Judge: h.judge, Pit: h.pit, Journal: h.recorder(), Metrics: h.metrics, Log: h.log,
+		Settings: settings(h.cfg), Doors: doors, Grace: h.cfg.Grace, Visitors: visitors(), Line: visitors(),
+		Healthy: h.store.Healthy, Dropped: h.journal.Dropped})
+	return nil
+}
+
+// openDesk opens what the operator's tool and browsers talk to.
+func (h *house) openDesk(context.Context) (err error) {
+	if h.desk, err = desk.Listen(desk.SocketPath(h.cfg.StateDir)); err != nil {
+		return err
 	}
 	h.later(h.desk.Close)
-	if h.admin, err = listen(cfg.Admin.Address, "[admin] address"); err != nil {
-		return nil, err
+	if h.admin, err = listen(h.cfg.Admin.Address, "[admin] address"); err != nil {
+		return err
 	}
 	h.later(h.admin.Close)
-	return h, nil
+	return nil
 }
 
 // linger is how long a peer that we hang up on may take to read our last word.
@@ -135,6 +167,9 @@ func (h *house) serve(ctx context.Context) error {
 	h.wait.Go(func() { metrics.Serve(around, h.admin, h.metrics.Handler(h.health())) })
 	h.wait.Go(func() { h.flushes(around) })
 	h.wait.Go(func() { h.store.Follow(around, h.book, h.traps) })
+	if h.fleet != nil {
+		h.wait.Go(func() { h.fleet.Run(around) })
+	}
 	h.wait.Go(func() { h.family.Load().run(around) })
 	if h.names.Lists != nil {
 		h.wait.Go(func() { h.names.Lists.Watch(around) })
