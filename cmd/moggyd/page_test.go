@@ -61,7 +61,7 @@ func TestPageOfAHouse(t *testing.T) {
 	h := openHouse(t)
 	text := visit(h.page(), "127.0.0.1", "*/*")
 	contains(t, text, "mx.example.org  moggyd ", "FAULT  moggyd cannot reach its backend 127.0.0.1:1 (listener smtp)",
-		"not asked yet", "Nobody known was refused or slowed in the last 24 hours", "/metrics")
+		"connection refused", "Nobody known was refused or slowed in the last 24 hours", "/metrics")
 	html := visit(h.page(), "127.0.0.1", "text/html")
 	contains(t, html, "<!doctype html>", "Nobody is connected.", "embedded, ", "none are asked", "the built-in defaults", "nobody has looked yet")
 }
