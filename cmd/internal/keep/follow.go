@@ -43,8 +43,27 @@ var _ redis.Follower = (*follower)(nil)
 // answered for the traps alone, or for the entries: then Watch has a place to go
 // on from, and would not read the rest.
 func (f *follower) catchUp(ctx context.Context) {
-	for f.Reload(ctx) != nil && pause(ctx, again) {
+	for f.reread(ctx) != nil && pause(ctx, again) {
 	}
+}
+
+// reread gives an empty Redis what is in force here before that is read from it. All
+// doors may have been down when it lost what it had, and none could say so.
+func (f *follower) reread(ctx context.Context) error {
+	entries, err := collect(f.store.Store.Entries(ctx))
+	if err != nil {
+		return err
+	}
+	traps, err := collect(f.store.Store.Traps(ctx))
+	if err != nil {
+		return err
+	}
+	if len(entries)+len(traps) == 0 {
+		if err := f.Restore(ctx); err != nil {
+			return err
+		}
+	}
+	return f.Reload(ctx)
 }
 
 // pause reports false when ctx has ended.

@@ -294,32 +294,6 @@ func TestCopyOfReload(t *testing.T) {
 	}
 }
 
-// TestEmptied: a Redis that has lost all gets it back from a door, persons' entries,
-// traps and what was learned.
-func TestEmptied(t *testing.T) {
-	r := peers.StartRedis(t)
-	one, two := openDoor(t, r), openDoor(t, r)
-	one.put(person("192.0.2.0/24"))
-	two.putTrap("trap@example.org")
-	for i := range 500 {
-		must(t, one.book.Learn(learned(i), time.Now()))
-	}
-	whole := func(d *door) bool {
-		return d.has("192.0.2.0/24") && d.traps.Has("trap@example.org") && d.book.List().Len() == 501
-	}
-	within(t, patience, "in force", func() bool { return whole(one) && whole(two) })
-	if r.Ask("FLUSHALL") != "+OK" {
-		t.Fatal("cannot be emptied")
-	}
-	within(t, patience, "given back", func() bool { return r.Count("HLEN k:{e}:said") == 1 && r.Count("HLEN k:{e}:traps") == 1 })
-	third := openDoor(t, r)
-	within(t, patience, "all of it", func() bool { return whole(third) })
-	if !whole(one) || !whole(two) {
-		t.Error("what was in force has gone")
-	}
-	one.copies()
-}
-
 // TestPersonsAreRefused: what a person says while Redis is dead is an error, and
 // has left nothing anywhere.
 func TestPersonsAreRefused(t *testing.T) {

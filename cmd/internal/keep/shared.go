@@ -16,7 +16,8 @@ import (
 
 // shared is the store of several doors, with a copy of its entries and traps on
 // this machine. Only the first reading falls back to the copy: what is read later
-// has to be what Redis says.
+// has to be what Redis says. A Redis that then turns out to have neither entries nor
+// traps is given those of the copy.
 type shared struct {
 	*redis.Store
 	copy *bolt.Store // nil: none
@@ -37,14 +38,12 @@ func (s *shared) Traps(ctx context.Context) iter.Seq2[greylist.Trap, error] {
 }
 
 // firstOr is rows, or those of the copy where they are asked for the first time and
-// Redis does not answer.
+// Redis does not answer, or has none: it may have lost them.
 func firstOr[T any](s *shared, read *atomic.Bool, rows iter.Seq2[T, error], copied func(*bolt.Store) iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		all, err := collect(rows)
-		if first := !read.Swap(true); err != nil && first && s.copy != nil {
-			s.log.Error("Redis cannot be read; this machine's copy of the allow list is in force until it can", "error", err)
-			s.fellBack.Store(true)
-			all, err = collect(copied(s.copy))
+		if first := !read.Swap(true); first && s.copy != nil && len(all) == 0 {
+			all, err = fallBack(s, err, copied(s.copy))
 		}
 		for _, row := range all {
 			if !yield(row, nil) {
@@ -56,6 +55,19 @@ func firstOr[T any](s *shared, read *atomic.Bool, rows iter.Seq2[T, error], copi
 			yield(none, err)
 		}
 	}
+}
+
+// fallBack is what the copy has. fault is why Redis has not; nil: it is empty.
+func fallBack[T any](s *shared, fault error, copied iter.Seq2[T, error]) ([]T, error) {
+	all, err := collect(copied)
+	switch {
+	case fault != nil:
+		s.log.Error("Redis cannot be read; this machine's copy of the allow list is in force until it can", "error", fault)
+	case len(all) == 0:
+		return nil, nil // as it should be; a copy that cannot be read is no worse
+	}
+	s.fellBack.Store(true)
+	return all, err
 }
 
 func collect[T any](rows iter.Seq2[T, error]) (all []T, err error) {
