@@ -146,6 +146,9 @@ func detail(r journal.Record) string {
 	if m := mailIn(r); m.to != "" {
 		text += "; " + sender(m.from) + " -> " + m.to
 	}
+	if r.Node != "" {
+		text += "; at " + r.Node
+	}
 	return text
 }
 
