@@ -2,7 +2,6 @@ package redis
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"testing"
 	"time"
@@ -67,68 +66,6 @@ func TestDeadNodesGiveBack(t *testing.T) {
 	}
 	must(t, dead.Close())
 	eventually(t, 5*time.Second, "the lease does not end", func() bool { return told(t, alive, peerKey(1), 0, 0, time.Minute).Open == 0 })
-}
-
-// A meter is one node's share of the work, as simple as it gets: what is owed, for
-// connections that were taken here and elsewhere. Unlike a budget.Local it lets a
-// client owe more than its burst by what it took elsewhere.
-type meter struct {
-	owed float64
-	at   time.Time
-}
-
-func (m *meter) settle(now time.Time) {
-	m.owed = max(0, m.owed-now.Sub(m.at).Minutes()*float64(peerLimit.Rate))
-	m.at = now
-}
-
-func (m *meter) take(now time.Time) bool {
-	m.settle(now)
-	within := m.owed+1 <= float64(peerLimit.Burst)
-	if within {
-		m.owed++
-	}
-	return within
-}
-
-func (m *meter) charge(n int, now time.Time) {
-	m.settle(now)
-	m.owed += float64(n)
-}
-
-// TestBudgetsAcrossNodes: a client that spreads over three nodes gets its budget
-// once, and at most what it can take at the others between two exchanges.
-func TestBudgetsAcrossNodes(t *testing.T) {
-	server := start(t)
-	var stores []*Store
-	for range 3 {
-		stores = append(stores, openAt(t, Options{URL: server.url("x"), patience: calm}))
-	}
-	var meters [3]meter
-	r, now, all := rand.New(rand.NewPCG(1, 1)), epoch(), 0
-	const perSecond, seconds = 10, 120
-	for second := range seconds {
-		var taken [3]int
-		for range perSecond {
-			if n := r.IntN(3); meters[n].take(now) {
-				taken[n]++
-				all++
-			}
-			now = now.Add(time.Second / perSecond)
-		}
-		for n, s := range stores {
-			meters[n].charge(told(t, s, peerKey(1), taken[n], 0, time.Minute).Tokens, now)
-		}
-		once := peerLimit.Burst + (second+1)*peerLimit.Rate/60
-		if most := once + 2*perSecond; all > most {
-			t.Fatalf("after %d s %d connections, at most %d", second, all, most)
-		}
-	}
-	once := peerLimit.Burst + seconds*peerLimit.Rate/60
-	t.Logf("%d connections through three nodes; one node would have taken %d", all, once)
-	if all < once*8/10 {
-		t.Errorf("%d connections of %d: its budget is cut", all, once)
-	}
 }
 
 // TestManyBudgets at once, and none when Redis is away.
