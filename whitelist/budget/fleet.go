@@ -57,6 +57,8 @@ const patience = 3 * time.Second
 // those with most to tell. The others wait. In a flood of more strangers than that
 // a second, those that come only once or twice are counted at each door for itself,
 // and so are the open connections of strangers when some 6,000 keys have any.
+// What is to be told is bounded by [MaxKeys], some 50 MB with the keys; what is
+// displaced from there is not told.
 type Fleet struct {
 	*Local
 	exchanger  Exchanger

@@ -227,18 +227,65 @@ func takeAll(m Meter, keys []Key, l Limit) {
 	}
 }
 
-// TestNotesAreBounded, also where nobody ever exchanges them.
+// TestNotesAreBounded, also where nobody exchanges them for long. Those that were
+// displaced are not told, and counted.
 func TestNotesAreBounded(t *testing.T) {
-	m, l := newLocal(1<<13, true), For(nil, whitelist.Stranger)
+	f, l := &Fleet{Local: newLocal(1<<13, true)}, For(nil, whitelist.Stranger)
 	for _, k := range manyNets(whitelist.Stranger, 100_000) {
-		visit(m, k, l, 1, start)
+		visit(f, k, l, 1, start)
 	}
 	noted := 0
-	for i := range m.shards {
-		noted += len(m.shards[i].noted)
+	for i := range f.shards {
+		noted += len(f.shards[i].noted)
 	}
-	if n := m.size(); n > 1<<13 || noted > 2<<13 {
+	if n := f.size(); n > 1<<13 || noted > 2<<13 {
 		t.Errorf("%d keys, %d noted", n, noted)
+	}
+	for _, u := range f.tell(start) {
+		if f.shard(u.Key).half(u.Key).accounts[u.Key] == nil {
+			t.Fatalf("%+v is told of, and displaced", u)
+		}
+	}
+	if n := f.Sharing().Lost; n < 1000 {
+		t.Errorf("%d tokens lost", n)
+	}
+}
+
+// TestSweepKeepsNotes, and what is open elsewhere: only what is told and over goes.
+func TestSweepKeepsNotes(t *testing.T) {
+	f, l := NewFleet(oracle{}), Limit{Rate: maxTokens, Burst: 10, Open: 10} // paid back at once
+	family, now := manyNets(whitelist.User, 3000), start
+	for _, k := range family[:10] {
+		visit(f, k, l, 1, now)
+	}
+	for _, k := range family[10:20] {
+		f.shard(k).hear(Others{Key: k, Open: 4}, l, now.UnixNano(), now.UnixNano())
+	}
+	for _, k := range family[20:] {
+		now = now.Add(time.Millisecond)
+		f.Look(k, l, now)
+		f.Charge(k, l, 1, now) // a new key
+	}
+	for _, k := range family[:10] {
+		if f.shard(k).half(k).accounts[k] == nil {
+			t.Errorf("%v is dropped before it was told", k)
+		}
+	}
+	if n := len(f.tell(now)); n != 10 {
+		t.Errorf("%d are told of, want 10", n)
+	}
+	for _, k := range family[10:20] {
+		if u := f.Look(k, l, now); u.Open != 5 {
+			t.Errorf("what is open elsewhere is forgotten: %s", u)
+		}
+	}
+	f.tell(now.Add(time.Second))
+	for _, k := range manyNets(whitelist.Crawler, 10_000) {
+		f.Charge(k, l, 1, now.Add(lease))
+		now = now.Add(time.Millisecond)
+	}
+	if n := f.size(); n > 1000 {
+		t.Errorf("%d keys, of which next to none owes anything", n)
 	}
 }
 

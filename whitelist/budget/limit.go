@@ -3,7 +3,9 @@
 // minute.
 //
 // It does not know connections, the line they wait in, or what a peer is told:
-// the conductor asks a [Meter] and acts. It reads no clock: the time is given.
+// the conductor asks a [Meter] and acts. Nor how doors reach each other: that is the
+// business of an [Exchanger]. It reads no clock, but for [Fleet.Run]: the time is
+// given.
 package budget
 
 import (
