@@ -1,6 +1,7 @@
 package keep
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -31,6 +32,28 @@ func TestEmptied(t *testing.T) {
 		t.Error("what was in force has gone")
 	}
 	one.copies()
+}
+
+// TestEmptiedAndWritten: neither does it take anything from a door when somebody
+// writes to the emptied Redis before the door has noticed.
+func TestEmptiedAndWritten(t *testing.T) {
+	r := peers.StartRedis(t)
+	one := openDoor(t, r)
+	tool, err := OpenAlone(one.c)
+	must(t, err)
+	defer tool.Close()
+	one.put(person("192.0.2.0/24"))
+	for i := range 5 {
+		one.well()
+		net := fmt.Sprintf("198.51.100.%d/32", i)
+		r.Ask("FLUSHALL")
+		must(t, tool.PutEntry(t.Context(), person(net)))
+		within(t, patience, "what was written", func() bool { return one.has(net) })
+		if !one.has("192.0.2.0/24") {
+			t.Fatalf("after %d times: what a person said has gone; in force %s", i+1, one.inForce())
+		}
+		within(t, patience, "given back", func() bool { return r.Count("HLEN k:{e}:said") == i+2 })
+	}
 }
 
 // TestEmptiedWhileShut: what Redis lost while no door was open comes back from the

@@ -8,8 +8,10 @@ package keep
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 	"path/filepath"
+	"time"
 
 	"moggy/cmd/internal/config"
 	"moggy/greylist"
@@ -32,6 +34,12 @@ type Store interface {
 
 	// Follow keeps book and traps in step with what other doors change, until ctx ends.
 	Follow(ctx context.Context, book *whitelist.Book, traps *greylist.Traps)
+
+	// Tell gives a line of the journal to the other doors. It never waits.
+	Tell(line []byte)
+
+	// Told yields the lines of all doors since a time that hold a text, the newest first.
+	Told(ctx context.Context, since time.Time, holds string) iter.Seq2[[]byte, error]
 
 	Figures() Figures
 	Close() error
@@ -85,6 +93,12 @@ type embedded struct{ *bolt.Store }
 func (embedded) Degraded() bool { return false }
 
 func (embedded) Follow(context.Context, *whitelist.Book, *greylist.Traps) {}
+
+func (embedded) Tell([]byte) {}
+
+func (embedded) Told(context.Context, time.Time, string) iter.Seq2[[]byte, error] {
+	return func(func([]byte, error) bool) {}
+}
 
 func (e embedded) Figures() Figures {
 	s := e.Stats()

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"moggy/greylist"
 	"moggy/store/bolt"
@@ -130,6 +131,14 @@ func (s *shared) DeleteTrap(ctx context.Context, address string) (bool, error) {
 		s.copied(s.uncopyTrap(ctx, address))
 	}
 	return had, err
+}
+
+// Tell implements Store.
+func (s *shared) Tell(line []byte) { s.Append(line) }
+
+// Told implements Store.
+func (s *shared) Told(ctx context.Context, since time.Time, holds string) iter.Seq2[[]byte, error] {
+	return s.Records(ctx, since, holds)
 }
 
 // Figures implements Store.
