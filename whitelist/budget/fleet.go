@@ -36,8 +36,8 @@ const patience = 3 * time.Second
 // all doors at once again. At two doors without a line that is nothing; at three a
 // stranger that does so gets half as much again.
 //
-// Open at once are no more than Open + (N-1)·min(Open, M + 2·Rate·I), and none is
-// let in beyond Open once the doors have told each other. Connections that are open
+// Open at once are no more than Open + (N-1)·min(Open, M + 2·Rate·I), and a door
+// lets none in beyond Open once it has heard of the others. Connections that are open
 // elsewhere count for ten seconds after they were heard of, and are told every
 // three; so those of a door that died are given back after its lease of ten seconds
 // and the I in which the next refusal asks again.

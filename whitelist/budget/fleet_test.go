@@ -116,10 +116,7 @@ func TestOnslaughts(t *testing.T) {
 			fleet(t, n, took, func(t *testing.T, doors []*door) {
 				for range 10 {
 					for _, d := range doors {
-						for d.Take(userKey, l, time.Now()).Over == Within {
-							g.count(time.Now())
-							d.Done(userKey, time.Now())
-						}
+						d.drain(l, &g)
 					}
 					time.Sleep(pays)
 				}
@@ -129,6 +126,38 @@ func TestOnslaughts(t *testing.T) {
 				t.Errorf("%d doors, %+v: %.1f beyond its rate, at most %.1f", n, l, g.most, bound)
 			}
 			t.Logf("%d doors, %d/min: bound %.0f, seen %.0f, all %d", n, l.Rate, bound, g.most, g.all)
+		}
+	}
+}
+
+// drain takes all that a door lets in.
+func (d *door) drain(l Limit, g *gauge) {
+	for d.Take(userKey, l, time.Now()).Over == Within {
+		g.count(time.Now())
+		d.Done(userKey, time.Now())
+	}
+}
+
+// TestPatience: a client that knows how it stands at each door, and comes to one
+// only when it owes little there, one door after the other has heard, gets no more.
+func TestPatience(t *testing.T) {
+	for _, n := range []int{2, 3, 8} {
+		for _, l := range fleetLimits {
+			g := gauge{rate: float64(l.Rate) + forgiven(l, n)}
+			pays := time.Duration(l.MostOwed() / float64(l.Rate) * float64(time.Minute))
+			fleet(t, n, took, func(t *testing.T, doors []*door) {
+				for end := time.Now().Add(10 * pays); time.Now().Before(end); time.Sleep(interval / 2) {
+					for _, d := range doors {
+						if owes := d.Look(userKey, l, time.Now()).Used - 1; owes*3 <= int(budgetOf(l)) {
+							d.drain(l, &g)
+							time.Sleep(interval + took)
+						}
+					}
+				}
+			})
+			if bound := budgetOf(l) + l.Excess(n, took); g.most > bound+1 {
+				t.Errorf("%d doors, %+v: %.1f beyond its rate, at most %.1f", n, l, g.most, bound)
+			}
 		}
 	}
 }
