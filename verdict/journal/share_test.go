@@ -36,12 +36,12 @@ func TestMerge(t *testing.T) {
 	}
 	own := []Record{at(1, "A", ""), at(3, "B", "")}
 	all := Merge(own, []Record{at(1, "A", "one"), at(2, "C", "two"), at(4, "D", "two")}, 0)
-	var refs string
+	var refs strings.Builder
 	for _, r := range all {
-		refs += r.Ref + r.Node + " "
+		refs.WriteString(r.Ref + r.Node + " ")
 	}
-	if refs != "A Ctwo B Dtwo " {
-		t.Errorf("merged: %s", refs)
+	if refs.String() != "A Ctwo B Dtwo " {
+		t.Errorf("merged: %s", refs.String())
 	}
 	if last := Merge(own, nil, 1); len(last) != 1 || last[0].Ref != "B" {
 		t.Errorf("the newest one: %v", last)
