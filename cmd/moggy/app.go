@@ -31,7 +31,7 @@ func (t *tool) verbs() []*cli.Command {
 	return finish("",
 		in("Ask", t.whyVerb(), t.tryVerb(), t.whoVerb(), t.topVerb(), t.hurtVerb(), t.goodVerb(), t.doctorVerb(),
 			t.statusVerb(), t.listsVerb(), t.tailVerb(), t.rulesVerb(), t.exportVerb()),
-		in("Change", t.allowVerb(), t.denyVerb(), t.pardonVerb(), t.unblockVerb(), t.trapVerb(), t.greyVerb()))
+		in("Change", t.allowVerb(), t.denyVerb(), t.pardonVerb(), t.unblockVerb(), t.trapVerb(), t.greyVerb(), t.storeVerb()))
 }
 
 func in(category string, verbs ...*cli.Command) []*cli.Command {
