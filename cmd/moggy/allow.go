@@ -35,7 +35,7 @@ func noteFlag() cli.Flag {
 }
 
 func forceFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "force", Usage: "even for a large part of the Internet", DisableDefaultText: true}
+	return &cli.BoolFlag{Name: "force", Usage: "even for a large part of the Internet, or to shut out the family", DisableDefaultText: true}
 }
 
 func listFlags(learned string) []cli.Flag {

@@ -18,7 +18,7 @@ type EntryPut struct {
 	Class whitelist.Class `json:"class,omitempty"` // a known one; none for deny
 	TTL   time.Duration   `json:"ttl,omitempty"`   // 0: for ever
 	Note  string          `json:"note,omitempty"`
-	Force bool            `json:"force,omitempty"` // even where Net is a large part of the Internet
+	Force bool            `json:"force,omitempty"` // even where Net is a large part of the Internet, or Deny shuts out the family
 }
 
 // EntryKey names an entry.
@@ -64,12 +64,22 @@ func (l *Local) checkPut(q EntryPut) error {
 		return wrongUse("an entry cannot last %s; give --ttl 90d", q.TTL)
 	case vast(q.Net) && !q.Force:
 		return wrongUse("%s is a large part of the Internet; give --force if that is what you mean", q.Net)
+	case q.Deny && !q.Force && l.family(q.Net):
+		return wrongUse("%s is %s by %s: who works there would be shut out; give --force if that is what you mean",
+			Text(q.Net), l.look(q.Net).Class, l.look(q.Net).Evidence)
 	case q.Deny || q.Class == "" || slices.Contains(known, q.Class):
 		return nil
 	case slices.ContainsFunc(whitelist.Kinds(), func(k whitelist.Kind) bool { return k.Class == q.Class }):
 		return wrongUse("class %s lets nobody in; choose %s", q.Class, list(known))
 	}
 	return wrongUse("there is no class %q; choose %s", q.Class, list(known))
+}
+
+// family reports whether persons work at an address: on this machine or its networks,
+// over ssh, or logged in.
+func (l *Local) family(net netip.Prefix) bool {
+	s := l.look(whitelist.Canonical(net))
+	return s.Known && slices.Contains([]whitelist.Source{whitelist.Session, whitelist.Local, whitelist.Login}, s.Evidence)
 }
 
 // vast reports whether a network is shorter than any that one owner has: a slip of
