@@ -62,8 +62,8 @@ func (d *door) greet(f *verdict.Facts, p *verdict.Policy, have *holdings) verdic
 		have.giveBack()
 	}
 	d.record(f, &v)
-	if f.Service == whitelist.Web && f.Standing.Evidence == whitelist.Nothing {
-		d.background(f.Ref, func() { d.judge.Crawlers.Meet(d.carrying, f.Peer.Addr()) })
+	if f.Service == whitelist.Web && f.Standing.Evidence == whitelist.Nothing && d.judge.Crawlers.wants(f.Peer.Addr()) {
+		d.background(f.Ref, func() { d.judge.Crawlers.ask(d.carrying, f.Peer.Addr()) })
 	}
 	return v
 }

@@ -34,11 +34,14 @@ const (
 	dnsPatient = 10 * time.Second
 )
 
-// Meet asks about an address that nothing is known of, unless that was done lately.
-func (c *Crawlers) Meet(ctx context.Context, addr netip.Addr) {
-	if c == nil || len(c.Names) == 0 || !c.begin(addr, time.Now()) {
-		return
-	}
+// wants reports whether an address that nothing is known of is to be asked about now:
+// that was not done lately, and there is room. Who gets yes has to ask.
+func (c *Crawlers) wants(addr netip.Addr) bool {
+	return c != nil && len(c.Names) > 0 && c.begin(addr, time.Now())
+}
+
+// ask asks about an address, and learns it if it is a crawler's.
+func (c *Crawlers) ask(ctx context.Context, addr netip.Addr) {
 	defer c.end()
 	ctx, cancel := context.WithTimeout(ctx, dnsPatient)
 	defer cancel()

@@ -61,8 +61,8 @@ func (b *Book) load(ctx context.Context, now time.Time) (entries []Entry, err er
 		if err != nil {
 			return nil, err
 		}
-		switch end := e.End(); {
-		case end.IsZero() || now.Before(end):
+		switch {
+		case e.InForce(now):
 			entries = append(entries, e)
 		case !e.Source.Said():
 			gone = append(gone, e.Key())

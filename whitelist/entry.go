@@ -58,6 +58,12 @@ func (e Entry) End() time.Time {
 	return e.Expires
 }
 
+// InForce reports whether the entry counts at a time.
+func (e Entry) InForce(now time.Time) bool {
+	end := e.End()
+	return end.IsZero() || now.Before(end)
+}
+
 // Canonical masks p and turns an IPv4-mapped IPv6 prefix into IPv4.
 func Canonical(p netip.Prefix) netip.Prefix {
 	if p.Addr().Is4In6() && p.Bits() >= 96 {

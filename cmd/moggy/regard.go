@@ -45,11 +45,16 @@ func (t *tool) regard(ctx context.Context, addr netip.Addr, title string) (about
 	return ab, err
 }
 
-// tellAbout says it, the answer first.
-func (t *tool) tellAbout(ab about) {
-	if !ab.Daemon {
+// tellDown says, before all else, that what follows is not so now.
+func (t *tool) tellDown(daemon bool) {
+	if !daemon {
 		fmt.Fprintln(t.err, "moggyd is not running: nobody gets in through it; this is what it would do")
 	}
+}
+
+// tellAbout says it, the answer first.
+func (t *tool) tellAbout(ab about) {
+	t.tellDown(ab.Daemon)
 	t.say("%s  %s", t.paint(bold, printable(ab.title)), t.verdictOn(ab))
 	tab := newTable("", "")
 	tab.indent = "  "

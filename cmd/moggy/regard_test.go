@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -136,22 +135,5 @@ func TestReplaceKeepsTheOldFile(t *testing.T) {
 	left, _ := os.ReadDir(dir)
 	if string(text) != "old" || len(left) != 1 {
 		t.Errorf("%q, %d files", text, len(left))
-	}
-}
-
-func TestFullText(t *testing.T) {
-	user := budget.Defaults()[whitelist.User]
-	for want, u := range map[string]budget.Usage{
-		"":         {Limit: user, Used: 299, Open: 3},
-		"waits":    {Limit: user, Used: 310, Open: 3, Wait: time.Second},
-		"refused":  {Limit: user, Used: 400, Open: 3, Wait: 10 * time.Second},
-		"are open": {Limit: user, Used: 3, Open: 500},
-	} {
-		if got := fullText(u); !strings.Contains(got, want) || (got == "") != (want == "") {
-			t.Errorf("%+v: %q, want %q", u, got, want)
-		}
-	}
-	if got := fullText(budget.Usage{Used: 10}); got != "" {
-		t.Errorf("without limits: %q", got)
 	}
 }

@@ -87,7 +87,7 @@ func (t *tool) topTable(rows []desk.TopRow) {
 		}
 		l := r.Usage.Limit
 		tab.row(who, printable(string(r.Class)), part(r.Usage.Used, l.Burst, l.Rate > 0), part(r.Usage.Open, l.Open, l.Open > 0),
-			rateText(l), string(r.Evidence), fullText(r.Usage))
+			rateText(l), string(r.Evidence), r.Usage.Spent())
 	}
 	tab.write(t.out)
 }
@@ -113,19 +113,6 @@ func rateText(l budget.Limit) string {
 		return "-"
 	}
 	return decimal(int64(l.Rate)) + "/min"
-}
-
-// fullText says what of a budget is used up.
-func fullText(u budget.Usage) string {
-	switch l := u.Limit; {
-	case l.Open > 0 && u.Open >= l.Open:
-		return "all it may have open are open: the next one is refused"
-	case l.Rate <= 0 || u.Used < max(1, l.Burst):
-		return ""
-	case u.Wait+time.Minute/time.Duration(l.Rate) > l.Wait:
-		return "its burst is used up, and its place in line: the next one is refused"
-	}
-	return "its burst is used up: the next one waits"
 }
 
 // listen calls quit when the operator types q, and returns what undoes that. The

@@ -90,9 +90,7 @@ func (t *tool) tellTrials(trials []desk.Trial) error {
 }
 
 func (t *tool) tellTrial(r desk.Trial) {
-	if !r.Daemon {
-		fmt.Fprintln(t.err, "moggyd is not running: nobody gets in through it; this is what it would do")
-	}
+	t.tellDown(r.Daemon)
 	fate := t.fate(r)
 	if r.Fault != "" {
 		fate += ", but " + t.paint(red, "NO SERVER behind it") + ": " + printable(r.Fault)

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"moggy/metrics/status/tally"
-	"moggy/whitelist/budget"
 )
 
 // tables are the parts of the page below the answer.
@@ -113,7 +112,7 @@ func (p *Page) topTable() *table {
 			rate = decimal(l.Rate) + "/min"
 		}
 		t.row(said(u.Who, who(u.Class, u.Evidence)), said(portion(u.Usage.Used, max(1, l.Burst), l.Rate > 0)),
-			said(portion(u.Usage.Open, l.Open, l.Open > 0)), brief(rate, ""), said(or(spent(u.Usage), "–")))
+			said(portion(u.Usage.Open, l.Open, l.Open > 0)), brief(rate, ""), said(or(u.Usage.Spent(), "–")))
 	}
 	if len(t.Rows) == 0 {
 		t.After = "Nobody uses anything of a budget."
@@ -127,19 +126,6 @@ func portion(n, of int, limited bool) string {
 		return decimal(n)
 	}
 	return decimal(n) + " of " + decimal(of)
-}
-
-// spent says what of a budget is used up.
-func spent(u budget.Usage) string {
-	switch l := u.Limit; {
-	case l.Open > 0 && u.Open >= l.Open:
-		return "all it may have open are open: the next one is refused"
-	case l.Rate <= 0 || u.Used < max(1, l.Burst):
-		return ""
-	case u.Wait+time.Minute/time.Duration(l.Rate) > l.Wait:
-		return "its burst is used up, and its place in line: the next one is refused"
-	}
-	return "its burst is used up: the next one waits"
 }
 
 func (p *Page) partTable() *table {

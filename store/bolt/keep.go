@@ -1,7 +1,6 @@
 package bolt
 
 import (
-	"cmp"
 	"context"
 	"time"
 
@@ -39,11 +38,11 @@ func (s *Store) KeepOrigin(_ context.Context, o greylist.OriginRow, t greylist.T
 	if err != nil {
 		return err
 	}
-	k := o.Known
-	if fresh := f.known.Since.IsZero(); !fresh {
+	k, fresh := o.Known, f.known.Since.IsZero()
+	if !fresh {
 		k = greylist.Known{Since: earlier(f.known.Since, k.Since), Used: latest(f.known.Used, k.Used)}
 	}
-	s.keep(origins, string(key[:]), encodeOrigin(o.Origin, k, t.Remember), f.known.Since.IsZero())
+	s.keep(origins, string(key[:]), encodeOrigin(o.Origin, k, t.Remember), fresh)
 	return nil
 }
 
@@ -55,7 +54,7 @@ func earlier(a, b time.Time) time.Time {
 }
 
 func latest(a, b time.Time) time.Time {
-	if cmp.Compare(a.UnixNano(), b.UnixNano()) > 0 {
+	if a.After(b) {
 		return a
 	}
 	return b

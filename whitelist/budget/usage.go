@@ -85,3 +85,17 @@ func span(d time.Duration) string {
 	tenths := (d + 100*time.Millisecond - 1) / (100 * time.Millisecond)
 	return strconv.FormatFloat(float64(tenths)/10, 'f', -1, 64) + " s"
 }
+
+// Spent says in words what of a budget is used up, and what becomes of the next
+// connection; "" if nothing is.
+func (u Usage) Spent() string {
+	switch l := u.Limit; {
+	case l.Open > 0 && u.Open >= l.Open:
+		return "all it may have open are open: the next one is refused"
+	case l.Rate <= 0 || u.Used < max(1, l.Burst):
+		return ""
+	case u.Wait+time.Minute/time.Duration(l.Rate) > l.Wait:
+		return "its burst is used up, and its place in line: the next one is refused"
+	}
+	return "its burst is used up: the next one waits"
+}

@@ -1,6 +1,7 @@
 package budget
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -74,5 +75,23 @@ func TestUsageStringAsTaken(t *testing.T) {
 	const want = "16 of 15 burst, 15/min: 1 over, free in 4 s; 16 of 100 open"
 	if got := m.Take(k, l, start).String(); got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// What is used up is told where people look who is at his limit.
+func TestSpent(t *testing.T) {
+	user := Defaults()[whitelist.User]
+	for want, u := range map[string]Usage{
+		"":         {Limit: user, Used: 299, Open: 3},
+		"waits":    {Limit: user, Used: 310, Open: 3, Wait: time.Second},
+		"refused":  {Limit: user, Used: 400, Open: 3, Wait: 10 * time.Second},
+		"are open": {Limit: user, Used: 3, Open: 500},
+	} {
+		if got := u.Spent(); !strings.Contains(got, want) || (got == "") != (want == "") {
+			t.Errorf("%+v: %q, want %q", u, got, want)
+		}
+	}
+	if got := (Usage{Used: 10}).Spent(); got != "" {
+		t.Errorf("without limits: %q", got)
 	}
 }

@@ -139,10 +139,7 @@ func (l *Local) change(net netip.Prefix) EntryChange {
 	return c
 }
 
-func (l *Local) inForce(e whitelist.Entry) bool {
-	end := e.End()
-	return end.IsZero() || l.now().Before(end)
-}
+func (l *Local) inForce(e whitelist.Entry) bool { return e.InForce(l.now()) }
 
 // RemoveEntry implements Desk. Where no person allowed the address, and it is
 // let in because of something that was learned, that is forgotten.

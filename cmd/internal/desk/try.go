@@ -258,12 +258,10 @@ func remedy(v *verdict.Verdict, f *verdict.Facts) string {
 		return "" // only the configuration can
 	case s.Evidence == whitelist.Trapped || s.Evidence == whitelist.Guessing:
 		return "moggy pardon " + f.Peer.Addr().String()
-	case v.Action == verdict.Busy && f.Budget.Over != "" && !s.Deny && !s.Class.Known():
-		return "moggy allow add " + f.Peer.Addr().String() + " --note WHY" // any class that is known has more
 	case s.Deny && !s.Entry.Net.IsSingleIP():
 		return "moggy allow add " + f.Peer.Addr().String() + " --note WHY"
 	case s.Evidence != whitelist.Nothing && (s.Deny || s.Class.Known()):
 		return verdict.RemedyFor(v.Rule, Text(s.Entry.Net))
 	}
-	return verdict.RemedyFor(v.Rule, f.Peer.Addr().String())
+	return verdict.Remedy(v.Rule, s.Class, f.Peer.Addr().String())
 }
