@@ -76,6 +76,8 @@ type daemon struct {
 	cmd   *exec.Cmd
 	ended chan struct{}
 	seen  int // bytes of its log from before the last start
+
+	sockets []*os.File // that it is given
 }
 
 // start starts moggyd and returns when it is ready.
@@ -129,7 +131,7 @@ func (d *daemon) run() {
 		d.t.Fatal(err)
 	}
 	defer log.Close()
-	d.cmd = exec.Command(d.moggyd, "-c", d.file("moggy.toml"))
+	d.cmd = givenTo([]string{d.moggyd, "-c", d.file("moggy.toml")}, d.sockets...)
 	d.cmd.Stdout, d.cmd.Stderr, d.cmd.SysProcAttr = log, log, child()
 	if err := d.cmd.Start(); err != nil {
 		d.t.Fatal(err)

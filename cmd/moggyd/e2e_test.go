@@ -48,6 +48,8 @@ var cases = []struct {
 	{"restart", restart},
 	{"reload", reload},
 	{"shutdown", shutdown},
+	{"socket that stays", socketStays},
+	{"socket that nobody wants", socketUnwanted},
 	{"known", known},
 	{"observe", observe},
 	{"open relay", openRelay},

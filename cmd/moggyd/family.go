@@ -38,7 +38,7 @@ func (h *house) openFamily(context.Context) (err error) {
 	f.hints = hints.New(o)
 	ears := hear.Options{Hints: countedHints{f.hints, h.metrics}, Key: cfg.Hints.DovecotKey, Logs: cfg.Hints.Logs, SSH: cfg.Hints.SSH, Log: h.log}
 	if cfg.Hints.Dovecot != "" {
-		if ears.Dovecot, err = listen(cfg.Hints.Dovecot, "[hints] dovecot"); err != nil {
+		if ears.Dovecot, err = h.listen(cfg.Hints.Dovecot, "[hints] dovecot"); err != nil {
 			return err
 		}
 		h.later(ears.Dovecot.Close)

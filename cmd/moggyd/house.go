@@ -49,6 +49,7 @@ type house struct {
 
 	wait  sync.WaitGroup
 	undo  []func() error // last opened, first closed
+	given given          // sockets that were opened for us, and that nothing has taken yet
 	admin net.Listener
 	desk  net.Listener
 }
@@ -63,12 +64,16 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *house, 
 			h.close()
 		}
 	}()
+	if h.given, err = takeGiven(); err != nil {
+		return nil, err
+	}
+	h.later(func() error { h.given.close(); return nil })
 	for _, part := range []func(context.Context) error{h.openStore, h.openRecords, h.openNames, h.openFamily, h.openServer, h.openDesk} {
 		if err := part(ctx); err != nil {
 			return nil, err
 		}
 	}
-	return h, nil
+	return h, h.given.left()
 }
 
 // openStore opens what is kept, and makes the judge of it.
@@ -140,7 +145,7 @@ func (h *house) openDesk(context.Context) (err error) {
 		return err
 	}
 	h.later(h.desk.Close)
-	if h.admin, err = listen(h.cfg.Admin.Address, "[admin] address"); err != nil {
+	if h.admin, err = h.listen(h.cfg.Admin.Address, "[admin] address"); err != nil {
 		return err
 	}
 	h.later(h.admin.Close)
@@ -244,7 +249,7 @@ func (h *house) doors() (doors []proxy.DoorOptions, err error) {
 		if err := form.UnmarshalText([]byte(l.Forward)); err != nil {
 			return nil, err
 		}
-		ln, err := listen(l.Address, fmt.Sprintf("listener %q", l.Name))
+		ln, err := h.listen(l.Address, fmt.Sprintf("listener %q", l.Name))
 		if err != nil {
 			return nil, err
 		}
@@ -265,14 +270,17 @@ func tongue(l *config.Listener) proxy.Tongue {
 	return proxy.TongueOf(uint16(n))
 }
 
-// listen opens a TCP listener. An IPv4 address, 0.0.0.0 too, means IPv4 alone,
-// so that [::] can have a listener of its own.
-func listen(address, what string) (net.Listener, error) {
+// listen opens a TCP listener, unless one was given. An IPv4 address, 0.0.0.0 too,
+// means IPv4 alone, so that [::] can have a listener of its own.
+func (h *house) listen(address, what string) (net.Listener, error) {
 	network := "tcp"
 	if host, _, err := net.SplitHostPort(address); err == nil && strings.Contains(host, ":") {
 		network = "tcp6"
 	} else if net.ParseIP(host) != nil {
 		network = "tcp4"
+	}
+	if l := h.given.take(network, address); l != nil {
+		return l, nil
 	}
 	l, err := net.Listen(network, address)
 	if err != nil {
