@@ -37,5 +37,5 @@ VOLUME /var/lib/moggy
 EXPOSE 25 9925
 
 # 0 when moggyd runs and its listeners have backends that answer. No shell is needed, and there is none.
-HEALTHCHECK --interval=30s --timeout=5s --start-period=15s --retries=3 CMD ["/usr/bin/moggy", "status"]
+HEALTHCHECK --interval=30s --timeout=5s --start-period=15s --retries=3 CMD ["/usr/bin/moggy", "status", "--ready"]
 ENTRYPOINT ["/usr/sbin/moggyd"]

@@ -83,9 +83,9 @@ func TestHealthInAnEmptyRoot(t *testing.T) {
 	if err := daemon.Start(); err != nil {
 		t.Fatal(err)
 	}
-	healthy := func() error { return inRoot(root, "/usr/bin/moggy", "status").Run() }
+	healthy := func() error { return inRoot(root, "/usr/bin/moggy", "status", "--ready").Run() }
 	if !poll(func() bool { return healthy() == nil }) {
-		out, _ := inRoot(root, "/usr/bin/moggy", "status").CombinedOutput()
+		out, _ := inRoot(root, "/usr/bin/moggy", "status", "--ready").CombinedOutput()
 		t.Errorf("never healthy:\n%s", out)
 	}
 	_ = daemon.Process.Signal(syscall.SIGTERM)

@@ -22,11 +22,13 @@ import (
 type Health struct {
 	Hostname string                  // by which it may be asked, beside localhost and every bare address
 	Ready    func() map[string]error // what keeps the daemon from its work, by name; empty: nothing; nil: never anything
+	Degraded func() map[string]error // what it goes on without, by name; as Ready
 	Page     http.Handler            // answers /, for people; nil: it names the rest
 }
 
 // Handler answers /metrics, /healthz (the process lives), /readyz (200, or 503
-// and one line for each fault) and /, which names them. It answers GET and HEAD
+// and one line for each fault; what the daemon goes on without is named, too) and /,
+// which names them. It answers GET and HEAD
 // only, and only requests that name a host of ours: a page of somebody else's,
 // whose name was made to lead here, cannot read it (DNS rebinding).
 func (m *Metrics) Handler(h Health) http.Handler {
@@ -51,22 +53,29 @@ func index(w http.ResponseWriter, _ *http.Request) {
 
 func healthz(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok\n") }
 
+// readyz says 200 also where something is degraded: doors that share a store would
+// all be taken out of service when it fails, though each can do without.
 func (h Health) readyz(w http.ResponseWriter, _ *http.Request) {
-	var faults map[string]error
-	if h.Ready != nil {
-		faults = h.Ready()
+	code, text := http.StatusOK, "ok\n"
+	if faults := sentences(h.Ready); faults != "" {
+		code, text = http.StatusServiceUnavailable, faults
+	}
+	say(w, code, text+sentences(h.Degraded))
+}
+
+// sentences are faults in the order of their names, a line each; nil faults are none.
+func sentences(ask func() map[string]error) string {
+	if ask == nil {
+		return ""
 	}
 	var b strings.Builder
+	faults := ask()
 	for _, name := range slices.Sorted(maps.Keys(faults)) {
 		if err := faults[name]; err != nil {
 			fmt.Fprintf(&b, "%s: %s\n", journal.Printable(name), journal.Printable(err.Error()))
 		}
 	}
-	if b.Len() > 0 {
-		say(w, http.StatusServiceUnavailable, b.String())
-		return
-	}
-	say(w, http.StatusOK, "ok\n")
+	return b.String()
 }
 
 func say(w http.ResponseWriter, code int, text string) {

@@ -104,22 +104,26 @@ func TestForeignNamesAreTurnedAway(t *testing.T) {
 }
 
 func TestReady(t *testing.T) {
+	var store error
 	var faults map[string]error
-	h := New(Options{}).Handler(Health{Ready: func() map[string]error { return faults }})
+	h := New(Options{}).Handler(Health{Ready: func() map[string]error { return faults },
+		Degraded: func() map[string]error { return map[string]error{"store": store} }})
 	for _, c := range []struct {
 		faults map[string]error
+		store  error
 		code   int
 		says   string
 	}{
-		{nil, 200, "ok\n"},
-		{map[string]error{"smtp": nil}, 200, "ok\n"},
-		{map[string]error{"store": errors.New("no answer"), "imaps": nil, "smtp": errors.New("421 \x1b[2J\nfalse line")}, 503,
+		{nil, nil, 200, "ok\n"},
+		{map[string]error{"smtp": nil}, nil, 200, "ok\n"},
+		{nil, errors.New("no answer"), 200, "ok\nstore: no answer\n"},
+		{map[string]error{"imaps": nil, "smtp": errors.New("421 \x1b[2J\nfalse line")}, errors.New("no answer"), 503,
 			"smtp: 421 \\x1b[2J\\x0afalse line\nstore: no answer\n"},
 	} {
-		faults = c.faults
+		faults, store = c.faults, c.store
 		r := ask(h, "GET", "localhost", "/readyz")
 		if text := body(t, r); r.StatusCode != c.code || text != c.says {
-			t.Errorf("%v: %d %q", c.faults, r.StatusCode, text)
+			t.Errorf("%v, %v: %d %q", c.faults, c.store, r.StatusCode, text)
 		}
 	}
 }

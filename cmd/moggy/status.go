@@ -14,7 +14,8 @@ import (
 )
 
 func (t *tool) statusVerb() *cli.Command {
-	return &cli.Command{Name: "status", Usage: "does moggyd run, and does all it needs work?", Action: t.showStatus}
+	return &cli.Command{Name: "status", Usage: "does moggyd run, and does all it needs work?", Action: t.showStatus,
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "ready", Usage: "exit 0 also where it goes on without its store, as /readyz does"}}}
 }
 
 func (t *tool) showStatus(c *cli.Context) error {
@@ -31,7 +32,7 @@ func (t *tool) showStatus(c *cli.Context) error {
 	} else {
 		t.tellStatus(s)
 	}
-	if err == nil && !s.Ready {
+	if well := s.Well || s.Ready && c.Bool("ready"); err == nil && !well {
 		return errNo
 	}
 	return err

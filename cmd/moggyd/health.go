@@ -103,14 +103,9 @@ func faultTexts(faults map[string]string) (texts []string) {
 	return texts
 }
 
-// health says what keeps moggyd from its work: its backends, and its store. The
-// page says it to people.
+// health says what keeps moggyd from its work, its backends, and that it goes on
+// without its store. The page says it to people.
 func (h *house) health() metrics.Health {
-	return metrics.Health{Hostname: h.cfg.Hostname, Page: h.page(), Ready: func() map[string]error {
-		faults := h.server.Ready()
-		if err := h.store.Healthy(); err != nil {
-			faults["store"] = err
-		}
-		return faults
-	}}
+	return metrics.Health{Hostname: h.cfg.Hostname, Page: h.page(), Ready: h.server.Ready,
+		Degraded: func() map[string]error { return map[string]error{"store": h.store.Healthy()} }}
 }

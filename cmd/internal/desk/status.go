@@ -70,7 +70,8 @@ type StatusFilter struct{}
 // Status is how the house stands.
 type Status struct {
 	Daemon    bool                `json:"daemon"` // it runs
-	Ready     bool                `json:"ready"`  // it runs, and every listener and the store work
+	Ready     bool                `json:"ready"`  // it runs, and every listener works
+	Well      bool                `json:"well"`   // and so does the store, without which it goes on from memory
 	Hostname  string              `json:"hostname"`
 	Mode      string              `json:"mode"` // enforce, observe
 	StateDir  string              `json:"state_dir"`
@@ -126,7 +127,7 @@ func (l *Local) Status(ctx context.Context, _ StatusFilter) (Status, error) {
 	if set.Policy.Observe {
 		s.Mode = "observe"
 	}
-	s.Ready = s.Daemon && s.Figures.StoreFault == ""
+	s.Ready = s.Daemon
 	for _, d := range set.Listeners {
 		s.Listeners = append(s.Listeners, ListenerStatus{Listener: d})
 	}
@@ -136,6 +137,7 @@ func (l *Local) Status(ctx context.Context, _ StatusFilter) (Status, error) {
 		s.DNSLists = l.listStates()
 		s.Foreign = l.lastSight()
 	}
+	s.Well = s.Ready && s.Figures.StoreFault == ""
 	return s, nil
 }
 
