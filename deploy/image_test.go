@@ -20,7 +20,7 @@ func TestDockerfile(t *testing.T) {
 	version := regexp.MustCompile(`(?m)^go (\S+)$`).FindStringSubmatch(read(t, "../go.mod"))[1]
 	for _, want := range []string{
 		"golang:" + version + "-", "CGO_ENABLED=0", "-trimpath", "\nFROM scratch\n", "\nUSER 65532:65532\n", "\nVOLUME /var/lib/moggy\n",
-		`HEALTHCHECK --interval=30s --timeout=5s --start-period=15s --retries=3 CMD ["/usr/bin/moggy", "status"]`, `ENTRYPOINT ["/usr/sbin/moggyd"]`,
+		`HEALTHCHECK --interval=30s --timeout=5s --start-period=15s --retries=3 CMD ["/usr/bin/moggy", "status", "--ready"]`, `ENTRYPOINT ["/usr/sbin/moggyd"]`,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("Dockerfile: no %q", want)
