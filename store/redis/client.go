@@ -86,16 +86,16 @@ func (a address) tlsConfig() (*tls.Config, error) {
 	if a.ca != "" {
 		pem, err := os.ReadFile(a.ca)
 		if err != nil {
-			return nil, fmt.Errorf("[store] url: reading ca: %w", err)
+			return nil, fmt.Errorf("has a ca that cannot be read: %w; name a PEM file that moggyd may read", err)
 		}
 		if c.RootCAs = x509.NewCertPool(); !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("[store] url: no certificate in ca; look at %s", a.ca)
+			return nil, fmt.Errorf("has a ca without a certificate in it; look at %s", a.ca)
 		}
 	}
 	if a.cert != "" {
 		pair, err := tls.LoadX509KeyPair(a.cert, a.key)
 		if err != nil {
-			return nil, fmt.Errorf("[store] url: reading cert and key: %w", err)
+			return nil, fmt.Errorf("has a cert and a key that cannot be used: %w; name PEM files that belong together and that moggyd may read", err)
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}

@@ -45,6 +45,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -132,11 +133,11 @@ func Open(o Options) (*Store, error) {
 	o = o.withDefaults()
 	at, err := parse(o.URL)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("[store] url %w", err)
 	}
 	c, err := connect(at, o.patience)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("[store] url %w", err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Store{o: o, at: at, scripts: newScripts(), nonce: rand.Text(),

@@ -2,8 +2,8 @@ package redis
 
 import (
 	"errors"
-	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -30,19 +30,34 @@ const (
 	clusterScheme  = "redis+cluster"
 )
 
+// CheckURL says what is wrong with the text of a URL, see [Open]: a sentence that
+// begins after its subject and ends with what to type. It shows no part of what may
+// be a password.
+func CheckURL(text string) error {
+	_, err := parse(text)
+	return err
+}
+
+// CheckFiles does the same for the PEM files that a URL names, which Open reads.
+func CheckFiles(text string) error {
+	a, err := parse(text)
+	if err == nil {
+		_, err = a.tlsConfig()
+	}
+	return err
+}
+
 // parse reads a URL. It is not left to net/url, which refuses a list of hosts and
 // shows the password in its errors. No error shows any part of what may be one.
 func parse(text string) (a address, err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("[store] url: %w", err)
-		}
-	}()
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok || !slices.Contains([]string{single, singleTLS, sentinelScheme, clusterScheme}, scheme) {
 		return a, errors.New("begins with none of redis://, rediss://, redis+sentinel://, redis+cluster://; write redis://127.0.0.1:6379")
 	}
 	a = address{scheme: scheme, prefix: "moggy", tls: scheme == singleTLS}
+	if cut := strings.IndexAny(rest, "/?#"); cut >= 0 && strings.Contains(rest[cut:], "@") {
+		return a, errors.New("has an @ behind /, ? or #; in a password write %40, %2F, %3F and %23 for these")
+	}
 	rest, query, _ := strings.Cut(rest, "?")
 	rest, path, _ := strings.Cut(rest, "/")
 	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
@@ -66,10 +81,10 @@ func (a *address) credentials(text string) error {
 	a.user, err1 = url.PathUnescape(user)
 	a.password, err2 = url.PathUnescape(password)
 	if err1 != nil || err2 != nil {
-		return errors.New("user or password has a % that begins no code; write %25 for it")
+		return errors.New("has a user or a password with a % that begins no code; write %25 for it")
 	}
 	if !both {
-		return errors.New("a user without a password; write redis://user:password@host, or redis://:password@host")
+		return errors.New("has a user without a password; write redis://user:password@host, or redis://:password@host")
 	}
 	return nil
 }
@@ -84,29 +99,38 @@ func (a *address) setHosts(list string) error {
 		if err != nil {
 			h, p = strings.Trim(host, "[]"), port
 		}
-		if n, err := strconv.ParseUint(p, 10, 16); err != nil || n == 0 || h == "" || strings.ContainsAny(h, "[] @#") {
-			return errors.New("a host that is neither a name nor an address, with or without a port; write redis://127.0.0.1:6379")
+		if n, err := strconv.ParseUint(p, 10, 16); err != nil || n == 0 || !isHost(h) {
+			return errors.New("has a host that is neither a name nor an address, with or without a port; write redis://127.0.0.1:6379")
 		}
 		a.hosts = append(a.hosts, net.JoinHostPort(h, p))
 	}
 	if len(a.hosts) > 1 && (a.scheme == single || a.scheme == singleTLS) {
-		return errors.New("several hosts are for redis+sentinel:// and redis+cluster:// only; write one")
+		return errors.New("has several hosts, which only redis+sentinel:// and redis+cluster:// can have; write one")
 	}
 	return nil
 }
+
+// isHost reports whether h is an address, or can be a name.
+func isHost(h string) bool {
+	_, err := netip.ParseAddr(h)
+	return err == nil || h != "" && strings.TrimFunc(h, inName) == ""
+}
+
+// inName reports whether c may be in a name of a host, or in a prefix.
+func inName(c rune) bool { return c < 128 && (c == '-' || c == '_' || c == '.' || isAlnum(byte(c))) }
 
 func (a *address) setPath(path string) error {
 	path = strings.TrimSuffix(path, "/")
 	switch a.scheme {
 	case clusterScheme:
 		if path != "" {
-			return errors.New("a Cluster has no databases; write nothing behind the hosts")
+			return errors.New("has a database, and a Cluster has none; write nothing behind the hosts")
 		}
 		return nil
 	case sentinelScheme:
 		a.master, path, _ = strings.Cut(path, "/")
 		if a.master == "" {
-			return errors.New("no name of a master; write redis+sentinel://host,host,host/mymaster")
+			return errors.New("has no name of a master; write redis+sentinel://host,host,host/mymaster")
 		}
 	}
 	if path == "" {
@@ -114,7 +138,7 @@ func (a *address) setPath(path string) error {
 	}
 	n, err := strconv.ParseUint(path, 10, 16)
 	if err != nil {
-		return errors.New("a database is a number; write redis://127.0.0.1:6379/0")
+		return errors.New("has a database that is no number; write redis://127.0.0.1:6379/0")
 	}
 	a.database = int(n)
 	return nil
@@ -123,7 +147,7 @@ func (a *address) setPath(path string) error {
 func (a *address) setOptions(query string) error {
 	values, err := url.ParseQuery(query)
 	if err != nil {
-		return errors.New("the options behind ? cannot be read; write ?prefix=moggy")
+		return errors.New("has options behind ? that cannot be read; write ?prefix=moggy")
 	}
 	texts := map[string]*string{"prefix": &a.prefix, "ca": &a.ca, "cert": &a.cert, "key": &a.key,
 		"sentinel_user": &a.sentinel.user, "sentinel_password": &a.sentinel.password}
@@ -134,21 +158,20 @@ func (a *address) setOptions(query string) error {
 		case name == "tls" && v[0] == "yes":
 			a.tls = true
 		default:
-			return fmt.Errorf("an option %.20q is not known; there are prefix, tls=yes, ca, cert, key, sentinel_user, sentinel_password", name)
+			return errors.New("has an option that is not known; choose prefix, tls=yes, ca, cert, key, sentinel_user or sentinel_password")
 		}
 	}
 	return a.check()
 }
 
 func (a *address) check() error {
-	fit := func(c rune) bool { return c < 128 && (c == '-' || c == '_' || c == '.' || isAlnum(byte(c))) }
 	switch {
-	case a.prefix == "" || len(a.prefix) > 32 || strings.TrimFunc(a.prefix, fit) != "":
-		return errors.New("a prefix is up to 32 letters, digits, dots, dashes; write ?prefix=moggy")
+	case a.prefix == "" || len(a.prefix) > 32 || strings.TrimFunc(a.prefix, inName) != "":
+		return errors.New("has a prefix of other than up to 32 letters, digits, dots, dashes and underscores; write ?prefix=moggy")
 	case !a.tls && a.ca+a.cert+a.key != "":
-		return errors.New("ca, cert and key are for TLS; write rediss:// or tls=yes")
+		return errors.New("has ca, cert or key, which are for TLS; write rediss:// or tls=yes")
 	case (a.cert == "") != (a.key == ""):
-		return errors.New("cert and key go together; write both or neither")
+		return errors.New("has cert without key, or key without cert; write both or neither")
 	}
 	return nil
 }

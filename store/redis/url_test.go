@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"slices"
@@ -52,19 +53,46 @@ func TestParseRefuses(t *testing.T) {
 		"redis+sentinel://a/m/x", "redis://Geh3im@db", "redis://me:Geh3im%zz@db", "redis://db?x=Geh3im", "redis://db?prefix=", "redis://db?prefix={a}",
 		"redis://db?prefix=a:b", "redis://db?prefix=*", "redis://db?prefix=" + strings.Repeat("x", 33), "redis://db?ca=/x", "rediss://db?cert=/x",
 		"rediss://db?tls=no", "redis://me:Geh3im@", "redis://me:Geh3im@db:x", "redis://me:Geh3im@a,b", "redis://me:Geh3im@db/Geh3im", "redis://me:Geh3im@db?%zz",
-		"redis+cluster://me:Geh3im@a/Geh3im", "redis://a b"} {
-		_, err := Open(Options{URL: url})
+		"redis+cluster://me:Geh3im@a/Geh3im", "redis://a b", "redis://a!b",
+		"redis://me:a?Geh3im@db", "redis://me?Geh3im=1@db", "redis://me:/Geh3im@db", "redis://db?sentinel_password=x&Geh3im", "redis://db#Geh3im@x"} {
+		err := CheckURL(url)
 		if err == nil {
 			t.Errorf("%s: no error", url)
 			continue
 		}
-		if strings.Contains(err.Error(), "Geh3im") || !strings.HasPrefix(err.Error(), "[store] url: ") || !strings.Contains(err.Error(), "; ") && !strings.Contains(err.Error(), "there are") {
+		if strings.Contains(err.Error(), "Geh3im") || !strings.Contains(err.Error(), "; ") {
 			t.Errorf("%s: %v", url, err)
 		}
+		if _, opened := Open(Options{URL: url}); opened == nil || opened.Error() != "[store] url "+err.Error() {
+			t.Errorf("%s: Open says %v", url, opened)
+		}
 	}
-	for _, url := range []string{"rediss://db?ca=/nowhere.pem", "rediss://db?cert=/nowhere.pem&key=/nowhere.pem"} {
-		if _, err := Open(Options{URL: url}); err == nil || !strings.Contains(err.Error(), "/nowhere.pem") {
-			t.Errorf("%s: %v", url, err)
+}
+
+func TestCheckFiles(t *testing.T) {
+	_, cert, key := certificate(t)
+	other := file(t, "other.pem", []byte("nothing"))
+	for query, want := range map[string]string{
+		"":                                     "",
+		"?ca=" + cert:                          "",
+		"?cert=" + cert + "&key=" + key:        "",
+		"?ca=/nowhere.pem":                     "has a ca that cannot be read: open /nowhere.pem: ",
+		"?ca=" + other:                         "has a ca without a certificate in it; look at " + other,
+		"?cert=/nowhere.pem&key=" + key:        "has a cert and a key that cannot be used: open /nowhere.pem: ",
+		"?cert=" + cert + "&key=" + other:      "has a cert and a key that cannot be used: ",
+		"?ca=/nowhere.pem&prefix=not+a+prefix": "has a prefix",
+	} {
+		url := "rediss://me:Geh3im@db" + query
+		err := CheckFiles(url)
+		if got := fmt.Sprint(err); want == "" && err != nil || !strings.HasPrefix(got, want) || strings.Contains(got, "Geh3im") {
+			t.Errorf("%s: %v", query, err)
+		}
+		s, opened := Open(Options{URL: url})
+		if opened == nil {
+			s.Close()
+		}
+		if (opened == nil) != (err == nil) || err != nil && opened.Error() != "[store] url "+err.Error() {
+			t.Errorf("%s: Open says %v", query, opened)
 		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"moggy/store/redis"
 )
 
 // endpoint is a host and a port. An empty host stands for all addresses.
@@ -179,8 +181,7 @@ func (k *checker) backend(row string, l Listener, listening []endpoint) {
 // schemes are those of the stores that are reached over the network.
 var schemes = []string{"redis", "rediss", "redis+sentinel", "redis+cluster"}
 
-// store checks the URL without ever showing it: it may hold a password. It is
-// not left to net/url, which refuses a list of hosts.
+// store checks the URL without ever showing it: it may hold a password.
 func (k *checker) store(mode fs.FileMode) {
 	const path = "store.url"
 	if k.c.Store.URL == StoreEmbedded {
@@ -191,19 +192,23 @@ func (k *checker) store(mode fs.FileMode) {
 		k.fault(path, `is not known; choose "embedded", or a URL that begins with %s`, either(withSlashes(schemes)))
 		return
 	}
+	if err := storeFault(k.c.Store.URL, mode); err != nil {
+		k.fault(path, "%s", oneLine(err.Error()))
+	}
 	authority := rest[:len(rest)-len(strings.TrimLeftFunc(rest, inAuthority))]
-	if strings.Contains(rest[len(authority):], "@") {
-		k.fault(path, "has an @ behind /, ? or #; in a password write %%2F, %%3F and %%23 for these")
-	}
-	at := strings.LastIndexByte(authority, '@')
-	for host := range strings.SplitSeq(authority[at+1:], ",") {
-		if !validStoreHost(host) {
-			k.fault(path, `has a host that is neither a name nor an address, with or without a port; write url = "%s://127.0.0.1:6379"`, scheme)
-		}
-	}
-	if strings.Contains(authority[:at+1], ":") && mode.Perm()&0o004 != 0 {
+	password := strings.Contains(authority[:strings.LastIndexByte(authority, '@')+1], ":") || strings.Contains(rest, "sentinel_password=")
+	if password && mode.Perm()&0o004 != 0 {
 		k.warn(path, "holds a password and everybody on this machine can read the file; type chmod o= %s", k.name)
 	}
+}
+
+// storeFault says what is wrong with the URL, and, where there is a file and not a
+// text alone, with the files that it names.
+func storeFault(url string, mode fs.FileMode) error {
+	if mode == 0 {
+		return redis.CheckURL(url)
+	}
+	return redis.CheckFiles(url)
 }
 
 func inAuthority(r rune) bool { return !strings.ContainsRune("/?#", r) }
@@ -214,12 +219,4 @@ func withSlashes(schemes []string) []string {
 		all = append(all, s+"://")
 	}
 	return all
-}
-
-func validStoreHost(host string) bool {
-	e, err := parseEndpoint(host)
-	if err != nil {
-		e, err = parseEndpoint(host + ":6379")
-	}
-	return err == nil && e.host != "" && e.port != 0
 }

@@ -224,6 +224,7 @@ func TestPasswordReadable(t *testing.T) {
 	}{
 		{`store.url = "redis://:geheim@db:6379"`, 0o644, 1},
 		{`store.url = "redis://:geheim@db:6379"`, 0o640, 0},
+		{`store.url = "redis+sentinel://a/m?sentinel_password=geheim"`, 0o644, 1},
 		{`store.url = "redis://db"`, 0o644, 0},
 	} {
 		if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
@@ -242,6 +243,26 @@ func TestPasswordReadable(t *testing.T) {
 		if _, err := load(path, notYet); err == nil || strings.Contains(err.Error(), "geheim") {
 			t.Errorf("refused with %v", err)
 		}
+	}
+}
+
+// The files that a URL names are read where the file itself is: it is a fault when
+// moggyd could not open them.
+func TestStoreFiles(t *testing.T) {
+	dir := t.TempDir()
+	path, empty := filepath.Join(dir, "moggy.toml"), filepath.Join(dir, "empty.pem")
+	text := "\nstore.url = \"rediss://:geheim@db?ca=" + empty + "\"\n"
+	if _, err := Parse(path, []byte(text)); err != nil {
+		t.Errorf("the text alone: %v", err)
+	}
+	for name, content := range map[string]string{path: text, empty: ""} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := Load(path)
+	if want := path + ":2: store.url has a ca without a certificate in it; look at " + empty; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 
