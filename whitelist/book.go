@@ -54,7 +54,7 @@ func (b *Book) SetLocal(entries []Entry) {
 }
 
 // load returns the entries that are in force. Learned ones that expired while
-// nobody was there are taken out of the store: nobody else would do it.
+// nobody was there are taken out of a store that does not sweep.
 func (b *Book) load(ctx context.Context, now time.Time) (entries []Entry, err error) {
 	var gone []EntryKey
 	for e, err := range b.store.Entries(ctx) {
@@ -68,8 +68,15 @@ func (b *Book) load(ctx context.Context, now time.Time) (entries []Entry, err er
 			gone = append(gone, e.Key())
 		}
 	}
-	b.store.ForgetEntries(gone...)
+	b.ended(gone)
 	return entries, nil
+}
+
+// ended takes out of the store what was learned and has expired, if nobody else does.
+func (b *Book) ended(keys []EntryKey) {
+	if _, sweeps := b.store.(Sweeper); !sweeps {
+		b.store.ForgetEntries(keys...)
+	}
 }
 
 // List returns the List in force. Keep it for one decision, not for longer.
@@ -157,30 +164,27 @@ func (b *Book) Forget(net netip.Prefix, from ...Source) []Entry {
 			gone = slices.AppendSeq(gone, b.List().about(net, source))
 		}
 	}
-	b.drop(gone)
+	b.store.ForgetEntries(b.drop(gone)...)
 	return gone
 }
 
-// drop takes learned entries out of the list and the store. Callers hold mu.
-func (b *Book) drop(gone []Entry) {
-	if len(gone) == 0 {
-		return
-	}
+// drop takes learned entries out of the list, and returns their keys. Callers hold mu.
+func (b *Book) drop(gone []Entry) (keys []EntryKey) {
 	list := b.List()
-	keys := make([]EntryKey, 0, len(gone))
 	for _, e := range gone {
 		list = list.Without(e.Net, e.Source)
 		keys = append(keys, e.Key())
 	}
 	b.list.Store(list)
-	b.store.ForgetEntries(keys...)
 	for _, key := range keys {
 		b.tell(key.Net)
 	}
+	return keys
 }
 
 // Flush gives new times of use to the store and forgets learned entries that
-// have expired. It returns how many entries it wrote and forgot.
+// have expired; a [Sweeper] keeps them for a while. It returns how many entries it
+// wrote and forgot.
 func (b *Book) Flush(now time.Time) (written, expired int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -201,7 +205,7 @@ func (b *Book) Flush(now time.Time) (written, expired int) {
 		}
 	}
 	b.store.LearnEntries(used...)
-	b.drop(gone)
+	b.ended(b.drop(gone))
 	return len(used), len(gone)
 }
 

@@ -53,3 +53,27 @@ func TestReload(t *testing.T) {
 		t.Errorf("%v; %d entries in force", err, b.List().Len())
 	}
 }
+
+// A sweeper is a store that other books share.
+type sweeper struct{ *memory }
+
+func (sweeper) Sweeps() {}
+
+// Another book may have renewed what has ended here: a store that sweeps keeps it,
+// and what a person has forgotten is gone all the same.
+func TestFlushLeavesSweepingToTheStore(t *testing.T) {
+	m := store(until(entry("192.0.2.7/32", Peer, Passed), -time.Hour), until(entry("192.0.2.8/32", Peer, Passed), time.Hour), entry("192.0.2.9/32", Peer, Passed))
+	b, err := Open(t.Context(), Options{Store: sweeper{m}, Now: epoch})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, expired := b.Flush(epoch.Add(time.Hour)); expired != 1 || b.List().Len() != 1 {
+		t.Errorf("forgot %d, %d in force", expired, b.List().Len())
+	}
+	if len(m.rows) != 3 {
+		t.Errorf("kept %v", m.rows)
+	}
+	if b.Forget(net("192.0.2.9/32")); len(m.rows) != 2 {
+		t.Errorf("kept %v", m.rows)
+	}
+}

@@ -38,3 +38,11 @@ type Store interface {
 	// entries that are not there, or that a person made, change nothing.
 	ForgetEntries(keys ...EntryKey)
 }
+
+// A Sweeper is a Store that itself takes away what was learned and has ended, in its
+// time. It has several books, of which none knows what another has just renewed: a
+// book takes what has ended out of force, and leaves to the store whether it is kept.
+type Sweeper interface {
+	Store
+	Sweeps()
+}

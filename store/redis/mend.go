@@ -133,7 +133,7 @@ func (s *Store) pass(ctx context.Context, all bool) error {
 	s.mending.Lock()
 	defer s.mending.Unlock()
 	err := s.probe(ctx)
-	for _, do := range []func(context.Context) error{s.tell, s.flush, s.appendAll, func(ctx context.Context) error { return s.estimate(ctx, all) }} {
+	for _, do := range []func(context.Context) error{s.tell, s.flush, s.appendAll, s.sweep, func(ctx context.Context) error { return s.estimate(ctx, all) }} {
 		if err == nil {
 			err = do(ctx)
 		}

@@ -24,7 +24,7 @@
 //	moggy:o:{ORIGIN}         an origin that passed: a string, which expires
 //	moggy:{e}:said           entries of persons: a hash
 //	moggy:{e}:traps          traps of persons: a hash
-//	moggy:{e}:l:00 to :3f    what was learned: hashes, each expires as a whole
+//	moggy:{e}:l:00 to :3f    what was learned: hashes, swept, each expires as a whole
 //	moggy:{e}:log            the last changes, for the other nodes: a stream
 //	moggy:{r}:records        what nodes decided: a stream, which expires
 //	moggy:b:{BUDGET}         what nodes used of a budget: a hash, which expires
@@ -34,6 +34,13 @@
 // strings hold what they are about; texts longer than 320 bytes are cut and
 // hashed. A triplet takes some 280 bytes of Redis' memory, and never more than
 // 1.7 kB.
+//
+// What was learned lies there for an hour after it has ended, in which a door can
+// say that it was renewed. Then it is swept by the clock of Redis: each door looks at
+// a page of 500 rows in half a minute, and goes on at once where more than 100 of
+// them have ended, so that a fifth of the rows at most are old. The rows that have
+// not are bounded by whitelist.MaxLearned. A table that nothing is added to expires
+// after the last of its rows, and not within a day.
 //
 // Redis 6.2 or later will do. [ACL] are the rights that are needed.
 //
@@ -64,6 +71,7 @@ type Options struct {
 	Clock    func() time.Time // the wall clock of those who call; time.Now
 
 	patience time.Duration // for tests on a machine that is busy
+	sweep    time.Duration // for tests that do not wait
 }
 
 func (o Options) withDefaults() Options {
@@ -74,6 +82,7 @@ func (o Options) withDefaults() Options {
 	o.Records = cmp.Or(o.Records, 100_000)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	o.patience = cmp.Or(o.patience, patience)
+	o.sweep = cmp.Or(o.sweep, sweepEvery)
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
@@ -108,6 +117,7 @@ type Store struct {
 	breaker breaker
 	fault   atomic.Pointer[error] // why the last pass of the mender failed
 	mending sync.Mutex            // one pass at a time
+	lap     lap
 	wake    chan struct{}
 	stop    context.CancelFunc
 	once    sync.Once
@@ -141,7 +151,8 @@ func Open(o Options) (*Store, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Store{o: o, at: at, scripts: newScripts(), nonce: rand.Text(),
-		memory: newMemory(o.Memory), queue: newQueue(o.Pending), learning: make(chan struct{}, 1), wake: make(chan struct{}, 1), stop: stop}
+		memory: newMemory(o.Memory), queue: newQueue(o.Pending), lap: newLap(),
+		learning: make(chan struct{}, 1), wake: make(chan struct{}, 1), stop: stop}
 	s.client.Store(c)
 	s.remember.Store(o.Remember.Milliseconds())
 	s.arm()

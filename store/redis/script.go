@@ -37,6 +37,12 @@ var surveyLua string
 //go:embed lua/probe.lua
 var probeLua string
 
+//go:embed lua/tell.lua
+var tellLua string
+
+//go:embed lua/sweep.lua
+var sweepLua string
+
 //go:embed lua/write.lua
 var writeLua string
 
@@ -59,17 +65,18 @@ var exchangeLua string
 type scripts struct {
 	try, pass, mergeTriplet, mergeOrigin *goredis.Script
 	page, survey, probe                  *goredis.Script
-	write, rows, follow                  *goredis.Script
+	write, rows, follow, sweep           *goredis.Script
 	append, records, exchange            *goredis.Script
 }
 
 func newScripts() scripts {
 	plain := func(text string) *goredis.Script { return goredis.NewScript(common + text) }
 	grey := func(text string) *goredis.Script { return plain(greylistLua + text) }
+	telling := func(text string) *goredis.Script { return plain(tellLua + text) }
 	return scripts{
 		try: grey(tryLua), pass: grey(passLua), mergeTriplet: grey(mergeTripletLua), mergeOrigin: grey(mergeOriginLua),
 		page: plain(pageLua), survey: plain(surveyLua), probe: plain(probeLua),
-		write: plain(writeLua), rows: plain(rowsLua), follow: plain(followLua),
+		write: telling(writeLua), rows: plain(rowsLua), follow: plain(followLua), sweep: telling(sweepLua),
 		append: plain(appendLua), records: plain(recordsLua), exchange: plain(exchangeLua),
 	}
 }

@@ -62,9 +62,5 @@ for key, time in pairs(ends) do
   local ttl = math.max(time - now, 86400000, redis.call('PTTL', key))
   redis.call('PEXPIRE', key, digits(ttl))
 end
-if #said > 0 then
-  -- As in follow.lua: a log that begins otherwise was cut, and this one is new.
-  if #redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1) == 0 then redis.call('XADD', KEYS[1], '*', 'born', '') end
-  redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', unpack(said))
-end
+if #said > 0 then tell(KEYS[1], ARGV[3], said) end
 return {token, #said / 2}
