@@ -54,15 +54,18 @@ func (s *Store) Exchange(ctx context.Context, uses []Use, lease time.Duration) (
 
 func (s *Store) exchange(ctx context.Context, u Use, lease time.Duration) (Others, error) {
 	l := u.Limit
+	connections, recipients := l.MostOwed()
 	values, err := s.call(ctx, s.scripts.exchange, []string{s.budgetKey(u.Key)},
-		s.nonce, u.Tokens, max(0, u.Open), max(0, l.Rate), l.MostOwed(), lease.Milliseconds())
+		s.nonce, max(0, u.Open), lease.Milliseconds(),
+		u.Tokens, max(0, l.Rate), connections, u.Recipients, max(0, l.Recipients), recipients)
 	if err != nil {
 		return Others{}, err
 	}
 	a := answer{values: values}
 	tokens, _ := a.number()
+	counted, _ := a.number()
 	open, _ := a.number()
-	return Others{Key: u.Key, Tokens: int(tokens), Open: int(open)}, a.err()
+	return Others{Key: u.Key, Tokens: int(tokens), Recipients: int(counted), Open: int(open)}, a.err()
 }
 
 // budgetKey is made of a hash: an origin is a stranger's word.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -21,14 +22,23 @@ func several(t *testing.T, server *server, n int) (s []*Store) {
 
 // TestOwnUseIsNotCharged, however long a node has not asked.
 func TestOwnUseIsNotCharged(t *testing.T) {
-	s, k := several(t, start(t), 2), peerKey(1)
-	told(t, s[0], k, 20, 0, time.Millisecond)
-	eventually(t, 5*time.Second, "the lease does not end", func() bool {
-		return told(t, s[1], k, 0, 0, time.Millisecond).Open == 0
-	})
-	told(t, s[1], k, 1, 0, time.Millisecond)
-	if got := told(t, s[0], k, 1, 0, time.Minute); got.Tokens != 1 {
-		t.Errorf("%+v, want what the other has used", got)
+	server := start(t)
+	s := several(t, server, 2)
+	for _, l := range []budget.Limit{{Rate: 60, Burst: 30}, {Recipients: 30}} {
+		use := func(s *Store, n int, lease time.Duration) Others {
+			u := Use{Key: peerKey(1), Limit: l, Tokens: n * min(1, l.Rate), Recipients: n * min(1, l.Recipients), Open: 1}
+			return exchanged(t, s, u, lease)
+		}
+		use(s[0], 20, time.Millisecond)
+		if left := server.do("PTTL", s[0].budgetKey(peerKey(1))).(int64); left < 75_000 {
+			t.Errorf("%+v: forgotten in %d ms, and 20 are owed", l, left)
+		}
+		eventually(t, 5*time.Second, "the lease does not end", func() bool { return use(s[1], 0, time.Millisecond).Open == 0 })
+		use(s[1], 1, time.Millisecond)
+		if got := use(s[0], 1, time.Minute); got.Tokens+got.Recipients != 1 {
+			t.Errorf("%+v: %+v, want what the other has used", l, got)
+		}
+		server.do("FLUSHALL")
 	}
 }
 
@@ -36,27 +46,35 @@ func TestOwnUseIsNotCharged(t *testing.T) {
 // owed still, and not of all that was ever used.
 func TestPaidBackIsNotCharged(t *testing.T) {
 	server := start(t)
-	s, fast := several(t, server, 2), budget.Limit{Rate: 100_000_000, Burst: 1000} // 1,667 a millisecond
-	use := func(s *Store, tokens int) int {
-		all, err := s.Exchange(t.Context(), []Use{{Key: peerKey(1), Limit: fast, Tokens: tokens}}, time.Minute)
-		must(t, err)
-		return all[0].Tokens
-	}
-	use(s[0], 0)
-	for range 10 {
-		use(s[1], 50)
-	}
-	eventually(t, 5*time.Second, "it is not paid back", func() bool { return use(several(t, server, 1)[0], 0) == 0 })
-	if n := use(s[0], 0); n != 0 {
-		t.Errorf("%d of 500 that were paid back", n)
+	const fast = 100_000_000 // 1,667 a millisecond
+	for i, l := range []budget.Limit{{Rate: fast, Burst: 1000, Recipients: 1}, {Rate: 1, Recipients: fast}} {
+		s, k := several(t, server, 2), peerKey(byte(i))
+		use := func(s *Store, n int) int {
+			o := exchanged(t, s, Use{Key: k, Limit: l, Tokens: n * (1 - i), Recipients: n * i}, time.Minute)
+			return o.Tokens + o.Recipients
+		}
+		use(s[0], 0)
+		for range 10 {
+			use(s[1], 50)
+		}
+		eventually(t, 5*time.Second, "it is not paid back", func() bool { return use(several(t, server, 1)[0], 0) == 0 })
+		if n := use(s[0], 0); n != 0 {
+			t.Errorf("%+v: %d of 500 that were paid back", l, n)
+		}
 	}
 }
 
-// script asks as a node of that name does, of a budget with that rate.
-func script(t *testing.T, s *Store, node, word string, rate, tokens, open int, lease time.Duration) []any {
+// An asking is what a node of that name asks, of a budget with that rate of both.
+type asking struct {
+	node, word                     string
+	rate, tokens, recipients, open int
+	lease                          time.Duration
+}
+
+func (q asking) ask(t *testing.T, s *Store) []any {
 	t.Helper()
 	answer, err := s.scripts.exchange.Run(t.Context(), s.client.Load(), []string{s.budgetKey(peerKey(1))},
-		node+word, node, tokens, open, rate, 60, lease.Milliseconds()).Slice()
+		q.node+q.word, q.node, q.open, q.lease.Milliseconds(), q.tokens, q.rate, 60, q.recipients, q.rate, 60).Slice()
 	must(t, err)
 	return answer
 }
@@ -66,42 +84,48 @@ func TestDeadNodesAreForgotten(t *testing.T) {
 	server := start(t)
 	s := several(t, server, 1)[0]
 	for i := range 20 {
-		script(t, s, fmt.Sprint("dead", i, "-"), "x", 60_000, 1, 1, time.Millisecond)
+		dead := asking{node: fmt.Sprint("dead", i, "-"), word: "x", lease: time.Millisecond}
+		dead.rate, dead.tokens, dead.recipients, dead.open = 60_000, 1, 1, 1
+		dead.ask(t, s)
 	}
 	n := 0
 	eventually(t, 5*time.Second, "nodes that died stay in the row", func() bool {
 		n++
-		script(t, s, "alive", fmt.Sprint(n), 60_000, 0, 0, time.Minute)
-		return server.do("HLEN", s.budgetKey(peerKey(1))).(int64) == 4
+		asking{node: "alive", word: fmt.Sprint(n), rate: 60_000, lease: time.Minute}.ask(t, s)
+		return server.do("HLEN", s.budgetKey(peerKey(1))).(int64) == 6
 	})
 }
 
 // TestAskedTwice: the library asks once more when an answer does not come. That
 // counts once, and gets the same answer.
 func TestAskedTwice(t *testing.T) {
-	s, k := several(t, start(t), 2), peerKey(1)
-	told(t, s[1], k, 3, 2, time.Minute)
-	ask := func(word string) []any { return script(t, s[0], s[0].nonce, word, 60, 5, 1, time.Minute) }
+	s := several(t, start(t), 2)
+	other := Use{Key: peerKey(1), Limit: mailLimit, Tokens: 3, Recipients: 6, Open: 2}
+	exchanged(t, s[1], other, time.Minute)
+	ask := func(word string) []any {
+		return asking{node: s[0].nonce, word: word, rate: 30, tokens: 5, recipients: 9, open: 1, lease: time.Minute}.ask(t, s[0])
+	}
 	for _, word := range []string{"first", "first"} {
-		if got := ask(word); got[0] != s[0].nonce+word || got[1] != int64(3) || got[2] != int64(2) {
+		if got := ask(word); !slices.Equal(got, []any{s[0].nonce + word, int64(3), int64(6), int64(2)}) {
 			t.Errorf("%v", got)
 		}
 	}
-	if got := told(t, s[1], k, 0, 2, time.Minute); got.Tokens != 5 || got.Open != 1 {
-		t.Errorf("%+v, want 5 and 1", got)
+	other.Tokens, other.Recipients = 0, 0
+	if got := exchanged(t, s[1], other, time.Minute); got.Tokens != 5 || got.Recipients != 9 || got.Open != 1 {
+		t.Errorf("%+v, want 5, 9 and 1", got)
 	}
-	if got := ask("second"); got[1] != int64(0) {
+	if got := ask("second"); got[1] != int64(0) || got[2] != int64(0) {
 		t.Errorf("%v", got)
 	}
 }
 
-// TestFleets: three doors on a real Redis. A client gets its budget once, within
-// what budget.Fleet says; with Redis away each door goes on for itself, and they
-// share again when it is back, empty.
+// TestFleets: three doors on a real Redis. A client gets its budget once, of
+// connections and of recipients, within what budget.Fleet says; with Redis away each
+// door goes on for itself, and they share again when it is back, empty.
 func TestFleets(t *testing.T) {
 	slow(t)
 	server := start(t)
-	l := budget.Limit{Rate: 600, Burst: 20, Open: 100}
+	l := budget.Limit{Rate: 600, Burst: 20, Open: 100, Recipients: 600}
 	var doors []*budget.Fleet
 	for _, s := range several(t, server, 3) {
 		doors = append(doors, runFleet(t, s))
@@ -111,12 +135,14 @@ func TestFleets(t *testing.T) {
 	c.visit(5 * time.Second)
 	once := float64(l.Burst) + float64(l.Rate)*time.Since(begun).Minutes()
 	t.Logf("%d connections through three doors; one would have taken %.0f", c.all, once)
-	if most := once + l.Excess(len(doors), time.Second); float64(c.all) > most {
+	beyond, _ := l.Excess(len(doors), time.Second)
+	if most := once + beyond; float64(c.all) > most {
 		t.Errorf("%d connections, at most %.0f", c.all, most)
 	}
 	if float64(c.all) < once*9/10 {
 		t.Errorf("%d connections of %.0f: its budget is cut", c.all, once)
 	}
+	c.checkRecipients(time.Since(begun))
 	server.kill()
 	c.visit(4 * time.Second) // pays back what each owed at first
 	c.all = 0
@@ -148,11 +174,12 @@ func runFleet(t *testing.T, s *Store) *budget.Fleet {
 
 // A visitor comes to some doors, far more often than it may.
 type visitor struct {
-	t     *testing.T
-	doors []*budget.Fleet
-	limit budget.Limit
-	r     *rand.Rand
-	all   int
+	t                 *testing.T
+	doors             []*budget.Fleet
+	limit             budget.Limit
+	r                 *rand.Rand
+	all               int // connections that were let in
+	recipients, tried int
 }
 
 func (c *visitor) visit(long time.Duration) {
@@ -164,5 +191,22 @@ func (c *visitor) visit(long time.Duration) {
 			d.Done(peerKey(1), now)
 			c.all++
 		}
+		for range 2 {
+			if c.tried++; d.Recipient(peerKey(1), c.limit, now).Over == budget.Within {
+				c.recipients++
+			}
+		}
+	}
+}
+
+// checkRecipients wants its budget, once, and of what it tried no more than until each
+// of three doors had told and the others heard. That is far less than what the doors
+// would let in who do not share.
+func (c *visitor) checkRecipients(since time.Duration) {
+	rate := float64(c.limit.Recipients)
+	once, most := rate*(1+since.Minutes()), float64(c.tried)*2/3*3/since.Seconds()
+	c.t.Logf("%d recipients of %d tried; one door would have taken %.0f", c.recipients, c.tried, once)
+	if n := float64(c.recipients); n > once+most || n < min(once, float64(c.tried))*9/10 {
+		c.t.Errorf("%d recipients of %.0f, and at most %.0f more", c.recipients, once, most)
 	}
 }

@@ -3,6 +3,7 @@ package redis
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,14 +15,23 @@ func peerKey(n byte) budget.Key {
 	return budget.KeyOf(whitelist.Peer, netip.AddrFrom4([4]byte{192, 0, 2, n}))
 }
 
-var peerLimit = budget.Limit{Rate: 60, Burst: 30, Open: 10}
+// peerLimit counts no recipients; they are asked of with mailLimit.
+var (
+	peerLimit = budget.Limit{Rate: 60, Burst: 30, Open: 10}
+	mailLimit = budget.Limit{Rate: 1, Burst: 30, Open: 10, Recipients: 30}
+)
 
 // told is what an exchange of one key says.
 func told(t *testing.T, s *Store, k budget.Key, tokens, open int, lease time.Duration) Others {
 	t.Helper()
-	all, err := s.Exchange(t.Context(), []Use{{Key: k, Limit: peerLimit, Tokens: tokens, Open: open}}, lease)
+	return exchanged(t, s, Use{Key: k, Limit: peerLimit, Tokens: tokens, Open: open}, lease)
+}
+
+func exchanged(t *testing.T, s *Store, u Use, lease time.Duration) Others {
+	t.Helper()
+	all, err := s.Exchange(t.Context(), []Use{u}, lease)
 	must(t, err)
-	if len(all) != 1 || all[0].Key != k {
+	if len(all) != 1 || all[0].Key != u.Key {
 		t.Fatalf("%+v", all)
 	}
 	return all[0]
@@ -52,6 +62,55 @@ func TestExchange(t *testing.T) {
 	}
 	if got := told(t, s[0], peerKey(2), 0, 0, time.Minute); got.Tokens != 0 || got.Open != 0 {
 		t.Errorf("another key: %+v", got)
+	}
+}
+
+// TestExchangeRecipients: they are counted as connections are, and for themselves.
+func TestExchangeRecipients(t *testing.T) {
+	s, k := several(t, start(t), 3), peerKey(1)
+	for i, c := range []struct{ node, tokens, recipients, others, counted int }{
+		{0, 5, 9, 0, 0},
+		{1, 0, 0, 5, 9}, // first seen: what is owed
+		{0, 0, 8, 0, 0},
+		{1, 3, 4, 0, 8},
+		{0, 0, 1, 3, 4},
+		{1, 0, 0, 0, 1},
+		{2, 0, 0, 8, 22},
+		{2, 0, 0, 0, 0},
+	} {
+		u := Use{Key: k, Limit: mailLimit, Tokens: c.tokens, Recipients: c.recipients, Open: 1}
+		got := exchanged(t, s[c.node], u, time.Minute)
+		if got.Tokens != c.others || got.Recipients != c.counted {
+			t.Errorf("step %d: %+v, want %d and %d", i, got, c.others, c.counted)
+		}
+	}
+	only := Use{Key: peerKey(2), Limit: budget.Limit{Recipients: 10}, Recipients: 1000}
+	exchanged(t, s[0], only, time.Minute)
+	if got := exchanged(t, s[1], only, time.Minute); got.Tokens != 0 || got.Recipients != 20 {
+		t.Errorf("much more than can be owed: %+v, want 20 recipients", got)
+	}
+}
+
+// TestRowsWithoutRecipients are those of an earlier version: what they say holds.
+func TestRowsWithoutRecipients(t *testing.T) {
+	server := start(t)
+	s, k := several(t, server, 2), peerKey(1)
+	now := time.Now().UnixMilli()
+	server.do("HSET", s[0].budgetKey(k), "total", "7", "debt", "6.000", "at", fmt.Sprint(now),
+		"n:"+s[0].nonce, fmt.Sprintf("4 word 3 1 %d", now+60_000), "n:other", fmt.Sprintf("7 word 0 2 %d", now+60_000))
+	q := asking{node: s[0].nonce, word: "word", rate: 60, tokens: 9, recipients: 9, lease: time.Minute}
+	if got := q.ask(t, s[0]); !slices.Equal(got, []any{s[0].nonce + "word", int64(3), int64(0), int64(2)}) {
+		t.Errorf("asked twice: %v", got)
+	}
+	u := Use{Key: k, Limit: mailLimit, Recipients: 5, Open: 1}
+	if got := exchanged(t, s[0], u, time.Minute); got.Tokens != 3 || got.Recipients != 0 || got.Open != 2 {
+		t.Errorf("%+v, want 3 tokens, no recipients, 2 open", got)
+	}
+	if got := exchanged(t, s[1], u, time.Minute); got.Tokens != 6 || got.Recipients != 5 || got.Open != 3 {
+		t.Errorf("%+v, want 6 tokens, 5 recipients, 3 open", got)
+	}
+	if got := exchanged(t, s[0], u, time.Minute); got.Tokens != 0 || got.Recipients != 5 {
+		t.Errorf("%+v, want no tokens and 5 recipients", got)
 	}
 }
 

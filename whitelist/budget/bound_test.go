@@ -18,7 +18,7 @@ func (m *Local) size() (n int) {
 }
 
 func TestNoAllocation(t *testing.T) {
-	l, pool := For(nil, whitelist.User), Key{Class: whitelist.Pool, Origin: "example.org"}
+	l, pool := For(nil, whitelist.Pool), Key{Class: whitelist.Pool, Origin: "example.org"}
 	for name, m := range map[string]*Local{"local": NewLocal(), "fleet": NewFleet(oracle{}).Local} {
 		for _, k := range []Key{userKey, pool} {
 			now := start
@@ -28,7 +28,7 @@ func TestNoAllocation(t *testing.T) {
 				m.Look(k, l, now)
 				m.Take(k, l, now)
 				m.Recipient(k, l, now)
-				m.Charge(k, l, 1, now)
+				m.charge(k, l, 1, 1, now)
 				m.Refund(k, l, now)
 				m.Done(k, now)
 			})

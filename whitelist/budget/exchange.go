@@ -7,17 +7,19 @@ import (
 
 // A Use is what one door has used of a budget.
 type Use struct {
-	Key    Key
-	Limit  Limit
-	Tokens int // taken since the door last told; below zero: given back
-	Open   int // connections open at this door now
+	Key        Key
+	Limit      Limit
+	Tokens     int // of connections, taken since the door last told; below zero: given back
+	Recipients int // new ones, counted since then
+	Open       int // connections open at this door now
 }
 
 // Others is what the other doors have used of it.
 type Others struct {
-	Key    Key
-	Tokens int // taken since this door last asked, as far as they are owed still; below zero: given back
-	Open   int // connections open there now
+	Key        Key
+	Tokens     int // taken since this door last asked, as far as they are owed still; below zero: given back
+	Recipients int // counted since then, as far as they are owed still
+	Open       int // connections open there now
 }
 
 // An Exchanger tells the other doors what this one has used, and returns what they

@@ -26,24 +26,26 @@ const patience = 3 * time.Second
 // where M is what it comes to owe at one door: Burst, and Rate·Wait in line. The
 // first part is its budget. The second is what the other doors let in before they
 // know: M each for a client that they know nothing of, once, and then what is paid
-// back until they have told (I) and heard (I). See [Limit.Excess].
+// back until they have told (I) and heard (I). So it is with new recipients, where
+// Limit.Recipients is both the Rate and M. See [Limit.Excess].
 //
-// A charge may owe B = [Limit.MostBeyond] more than that M, and no more, so that a
-// client is refused for no longer than (B + 1) / Rate minutes after its last
-// connection: with the defaults 20 s for own, 30 s for user, a minute or so for
-// peers and strangers. What is beyond is forgiven: (N-1)·M - B at most, each time
-// that a client has paid back all of it, which takes (M + B) / Rate, and comes to
-// all doors at once again. At two doors without a line that is nothing; at three a
-// stranger that does so gets half as much again.
+// A charge may owe B more than that M, and no more: a burst, and no less than what
+// is paid back in 20 s. So a client is refused for no longer than (B + 1) / Rate
+// minutes after its last connection: with the defaults 20 s for own, 30 s for user,
+// a minute or so for peers and strangers, and for recipients. What is beyond is
+// forgiven: (N-1)·M - B at most, each time that a client has paid back all of it,
+// which takes (M + B) / Rate, and comes to all doors at once again. At two doors
+// without a line that is nothing; at three a stranger that does so gets half as much
+// again.
+//
+// Others are heard of late, and what they let in is paid back late: who never owes
+// more than M - 2·Rate·I - 1 is never refused, whichever doors it uses.
 //
 // Open at once are no more than Open + (N-1)·min(Open, M + 2·Rate·I), and a door
 // lets none in beyond Open once it has heard of the others. Connections that are open
 // elsewhere count for ten seconds after they were heard of, and are told every
 // three; so those of a door that died are given back after its lease of ten seconds
 // and the I in which the next refusal asks again.
-//
-// New recipients count at each door for itself: N doors, N times as many. Only
-// strangers that are talked to have any, and greylisting meets those.
 //
 // # What is given up
 //
@@ -129,22 +131,15 @@ func (f *Fleet) hear(uses []Use, others []Others, at time.Time) {
 		f.told.Add(1)
 	}
 	for _, u := range asked {
-		f.lost.Add(int64(max(u.Tokens, -u.Tokens)))
+		f.lost.Add(int64(count(u.Tokens, u.Recipients)))
 	}
 }
 
 // Sharing are figures of a Fleet since it began.
 type Sharing struct {
 	Told int64 // budgets that were exchanged, each time
-	Lost int64 // tokens that the other doors were not told of, or perhaps not
+	Lost int64 // tokens, of connections and recipients, that the other doors were not told of, or perhaps not
 }
 
 // Sharing returns the figures. It waits for nothing.
 func (f *Fleet) Sharing() Sharing { return Sharing{Told: f.told.Load(), Lost: f.lost.Load()} }
-
-// Excess is how many connections more than its budget a client gets that uses so
-// many doors at once, when an exchange takes no longer than given: see [Fleet].
-func (l Limit) Excess(doors int, took time.Duration) float64 {
-	blind := 2 * float64(max(0, l.Rate)) * (interval + took).Minutes()
-	return float64(max(0, doors-1)) * (inTokens(l.mostDebt()) + blind)
-}

@@ -85,10 +85,7 @@ func TestEmptyHub(t *testing.T) {
 		hold(doors)
 		visitAll(doors, 10)
 		time.Sleep(exchanged)
-		h := doors[0].link.hub
-		h.mu.Lock()
-		clear(h.budgets)
-		h.mu.Unlock()
+		doors[0].link.hub.forget()
 		visitAll(doors, 2)
 		time.Sleep(exchanged)
 		visitAll(doors, 1)
@@ -154,27 +151,29 @@ func TestNeverWaits(t *testing.T) {
 func TestToldWhen(t *testing.T) {
 	fleet(t, 1, 0, func(t *testing.T, doors []*door) {
 		d := doors[0]
-		time.Sleep(interval / 2) // between two exchanges
+		few := Limit{Recipients: 3}
 		for i, step := range []struct {
-			do           func()
-			pause        time.Duration
-			tokens, open []int
+			do    func()
+			pause time.Duration
+			told  [][3]int // tokens, recipients, open
 		}{
-			{func() { takeMany(d, userKey, slow, 3, time.Now()) }, 2 * time.Second, []int{3}, []int{3}},
-			{func() {}, 10 * time.Second, []int{0, 0, 0}, []int{3, 3, 3}},
-			{func() { d.Done(userKey, time.Now()); d.Done(userKey, time.Now()) }, time.Second, []int{0}, []int{1}},
-			{func() { d.Refund(userKey, slow, time.Now()); d.Done(userKey, time.Now()) }, time.Minute, []int{-1}, []int{0}},
-			{func() { d.Look(userKey, slow, time.Now()); d.Recipient(userKey, slow, time.Now()) }, time.Minute, nil, nil},
-			{func() { visit(d, userKey, Limit{}, 9, time.Now()) }, time.Minute, nil, nil},
+			{func() { takeMany(d, userKey, slow, 3, time.Now()) }, 2 * time.Second, [][3]int{{3, 0, 3}}},
+			{func() {}, 10 * time.Second, [][3]int{{0, 0, 3}, {0, 0, 3}, {0, 0, 3}}},
+			{func() { d.Done(userKey, time.Now()); d.Done(userKey, time.Now()) }, time.Second, [][3]int{{0, 0, 1}}},
+			{func() { d.Refund(userKey, slow, time.Now()); d.Done(userKey, time.Now()) }, time.Minute, [][3]int{{-1, 0, 0}}},
+			{func() { d.Look(userKey, slow, time.Now()); d.Recipient(userKey, slow, time.Now()) }, time.Minute, nil},
+			{func() { visit(d, userKey, Limit{}, 9, time.Now()) }, time.Minute, nil},
+			{func() { recipient(d, few); recipient(d, few) }, 2 * time.Second, [][3]int{{0, 2, 0}}},
+			{func() { recipient(d, few); recipient(d, few); recipient(d, few) }, time.Minute, [][3]int{{0, 1, 0}}}, // of three
 		} {
 			step.do()
 			time.Sleep(step.pause)
-			var tokens, open []int
+			var told [][3]int
 			for _, u := range d.link.asked() {
-				tokens, open = append(tokens, u.Tokens), append(open, u.Open)
+				told = append(told, [3]int{u.Tokens, u.Recipients, u.Open})
 			}
-			if !slices.Equal(tokens, step.tokens) || !slices.Equal(open, step.open) {
-				t.Errorf("step %d: told %v and %v, want %v and %v", i, tokens, open, step.tokens, step.open)
+			if !slices.Equal(told, step.told) {
+				t.Errorf("step %d: told %v, want %v", i, told, step.told)
 			}
 		}
 	})
@@ -251,6 +250,21 @@ func TestNotesAreBounded(t *testing.T) {
 	}
 }
 
+// TestOldNotes are not told, and counted.
+func TestOldNotes(t *testing.T) {
+	l := Limit{Rate: 1, Burst: 9, Recipients: 9}
+	for after, want := range map[time.Duration][2]int{lease - 1: {1, 0}, lease: {0, 5}} {
+		f := NewFleet(oracle{})
+		visit(f, userKey, l, 3, start)
+		f.Recipient(userKey, l, start)
+		f.Recipient(userKey, l, start.Add(time.Second))
+		told := len(f.tell(start.Add(after))) + len(f.tell(start.Add(after+interval)))
+		if got := [2]int{told, int(f.Sharing().Lost)}; got != want {
+			t.Errorf("after %s: %v told and lost, want %v", after, got, want)
+		}
+	}
+}
+
 // TestSweepKeepsNotes, and what is open elsewhere: only what is told and over goes.
 func TestSweepKeepsNotes(t *testing.T) {
 	f, l := NewFleet(oracle{}), Limit{Rate: maxTokens, Burst: 10, Open: 10} // paid back at once
@@ -264,7 +278,7 @@ func TestSweepKeepsNotes(t *testing.T) {
 	for _, k := range family[20:] {
 		now = now.Add(time.Millisecond)
 		f.Look(k, l, now)
-		f.Charge(k, l, 1, now) // a new key
+		f.charge(k, l, 1, 0, now) // a new key
 	}
 	for _, k := range family[:10] {
 		if f.shard(k).half(k).accounts[k] == nil {
@@ -281,7 +295,7 @@ func TestSweepKeepsNotes(t *testing.T) {
 	}
 	f.tell(now.Add(time.Second))
 	for _, k := range manyNets(whitelist.Crawler, 10_000) {
-		f.Charge(k, l, 1, now.Add(lease))
+		f.charge(k, l, 1, 0, now.Add(lease))
 		now = now.Add(time.Millisecond)
 	}
 	if n := f.size(); n > 1000 {
@@ -299,7 +313,7 @@ func (o oracle) Exchange(context.Context, []Use, time.Duration) ([]Others, error
 func TestStrangeAnswers(t *testing.T) {
 	other := manyNets(whitelist.User, 1)[0]
 	const huge = 1<<63 - 1
-	f := NewFleet(oracle{{other, 5, 5}, {userKey, 5, -huge}, {userKey, 5, 5}})
+	f := NewFleet(oracle{{other, 5, 5, 5}, {userKey, 5, 5, -huge}, {userKey, 5, 5, 5}})
 	f.Take(userKey, slow, time.Now())
 	f.exchange(t.Context(), patience)
 	if u := f.Look(userKey, slow, time.Now()); u.Used < 6 || u.Used > 7 || u.Open != 2 {
@@ -308,7 +322,7 @@ func TestStrangeAnswers(t *testing.T) {
 	if u := f.Look(other, slow, time.Now()); u.Used != 1 || u.Open != 1 {
 		t.Errorf("not asked for: %s", u)
 	}
-	f.exchanger = oracle{{userKey, huge, huge}}
+	f.exchanger = oracle{{userKey, huge, huge, huge}}
 	f.Take(userKey, slow, time.Now())
 	f.exchange(t.Context(), patience)
 	if u := f.Look(userKey, slow, time.Now()); u.Used != 2001 || u.Open < 0 || u.Over != OverOpen {
@@ -318,7 +332,7 @@ func TestStrangeAnswers(t *testing.T) {
 
 // TestFleetTogether takes from many goroutines while it exchanges.
 func TestFleetTogether(t *testing.T) {
-	f := NewFleet(oracle{{userKey, 1, 1}})
+	f := NewFleet(oracle{{userKey, 1, 1, 1}})
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {

@@ -19,16 +19,34 @@ type hub struct {
 
 // A common is what all doors have used of a budget.
 type common struct {
+	conns, recipients pile
+	at                time.Time
+	doors             map[*link]visited
+}
+
+// A pile is what they used of one of its quotas, and what is owed of that.
+type pile struct {
 	total int
 	debt  float64
-	at    time.Time
-	doors map[*link]visited
+}
+
+// add adds what a door used that saw so much of the total, and says what others did.
+func (p *pile) add(q quota, used int, gone time.Duration, seen *int) (others int) {
+	p.debt = max(0, p.debt-gone.Minutes()*float64(q.rate))
+	others = int(math.Ceil(p.debt))
+	if seen != nil {
+		others = min(others, p.total-*seen)
+	}
+	p.total += used
+	p.debt = min(inTokens(q.mostCharged()), max(0, p.debt+float64(used)))
+	return others
 }
 
 // A visited is what a door said when it last asked, and what there was then.
 type visited struct {
-	seen, open int
-	ends       time.Time
+	conns, recipients int // the totals
+	open              int
+	ends              time.Time
 }
 
 func (h *hub) exchange(from *link, u Use, lease time.Duration) Others {
@@ -40,19 +58,20 @@ func (h *hub) exchange(from *link, u Use, lease time.Duration) Others {
 		h.budgets[u.Key] = c
 	}
 	now := time.Now()
-	c.debt = max(0, c.debt-now.Sub(c.at).Minutes()*float64(u.Limit.Rate))
-	o := Others{Key: u.Key, Tokens: int(math.Ceil(c.debt))}
+	o, gone := Others{Key: u.Key}, now.Sub(c.at)
+	var conns, recipients *int
 	if last, ok := c.doors[from]; ok {
-		o.Tokens = min(o.Tokens, c.total-last.seen)
+		conns, recipients = &last.conns, &last.recipients
 	}
+	o.Tokens = c.conns.add(u.Limit.connections(), u.Tokens, gone, conns)
+	o.Recipients = c.recipients.add(u.Limit.recipients(), u.Recipients, gone, recipients)
 	for door, v := range c.doors {
 		if door != from && now.Before(v.ends) {
 			o.Open += v.open
 		}
 	}
-	c.total += u.Tokens
-	c.debt, c.at = min(u.Limit.MostOwed(), max(0, c.debt+float64(u.Tokens))), now
-	c.doors[from] = visited{c.total, u.Open, now.Add(lease)}
+	c.at = now
+	c.doors[from] = visited{c.conns.total, c.recipients.total, u.Open, now.Add(lease)}
 	return o
 }
 
@@ -71,6 +90,13 @@ type link struct {
 	took  time.Duration // what an exchange takes
 	mu    sync.Mutex
 	calls [][]Use
+}
+
+// forget empties the hub, as one that was restarted without its memory.
+func (h *hub) forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	clear(h.budgets)
 }
 
 var errLink = errors.New("no way to the hub")
@@ -123,7 +149,8 @@ func (d *door) die() {
 	synctest.Wait()
 }
 
-// fleet runs doors in virtual time, that begin one after the other within a second.
+// fleet runs doors in virtual time, that begin one after the other within a second;
+// f begins between two of their exchanges.
 func fleet(t *testing.T, n int, took time.Duration, f func(t *testing.T, doors []*door)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -133,6 +160,7 @@ func fleet(t *testing.T, n int, took time.Duration, f func(t *testing.T, doors [
 			doors = append(doors, h.open(t, took))
 			time.Sleep(interval / time.Duration(n))
 		}
+		time.Sleep(interval / time.Duration(2*n))
 		f(t, doors)
 	})
 }

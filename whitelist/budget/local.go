@@ -83,7 +83,10 @@ func (m *Local) Refund(k Key, _ Limit, now time.Time) {
 func (m *Local) Recipient(k Key, l Limit, now time.Time) Usage {
 	s := m.lock(k)
 	defer s.mu.Unlock()
-	return s.half(k).open(k, l, now.UnixNano()).recipient()
+	a := s.half(k).open(k, l, now.UnixNano())
+	u := a.recipient()
+	s.note(a, a.last)
+	return u
 }
 
 // Look implements [Meter].
@@ -96,16 +99,6 @@ func (m *Local) Look(k Key, l Limit, now time.Time) Usage {
 	}
 	a.settle(l, now.UnixNano())
 	return a.ask()
-}
-
-// Charge counts tokens of a key that were used elsewhere, by another daemon. A
-// number below zero gives back. Nobody comes to owe more than [Limit.MostBeyond]
-// beyond what it could have come to owe here, so it is never refused for longer than
-// it takes to pay back that and one: (MostBeyond + 1) / Rate minutes.
-func (m *Local) Charge(k Key, l Limit, tokens int, now time.Time) {
-	s := m.lock(k)
-	defer s.mu.Unlock()
-	s.half(k).open(k, l, now.UnixNano()).charge(tokens)
 }
 
 // Top returns the n keys that use the most, the most used first. Their Usage is

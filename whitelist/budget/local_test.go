@@ -10,6 +10,12 @@ import (
 	"moggy/whitelist"
 )
 
+// charge charges what was used elsewhere.
+func (m *Local) charge(k Key, l Limit, conns, recipients int, now time.Time) {
+	o := Others{Key: k, Tokens: conns, Recipients: recipients}
+	m.shard(k).hear(o, l, now.UnixNano(), now.UnixNano())
+}
+
 // takeMany takes n connections at once and says what the last one was told.
 func takeMany(m Meter, k Key, l Limit, n int, now time.Time) (u Usage) {
 	for range n {
@@ -146,12 +152,12 @@ func TestHugeLimits(t *testing.T) {
 		m := NewLocal()
 		for i := range 1000 {
 			now := start.AddDate(i%3*100-100, 0, 0)
-			m.Charge(userKey, l, huge, now)
+			m.charge(userKey, l, huge, huge, now)
 			m.Recipient(userKey, l, now)
 			if u := m.Take(userKey, l, now); u.Wait < 0 || u.Used < 0 || u.Recipients < 0 {
 				t.Fatalf("%+v: %s, wait %s", l, u, u.Wait)
 			}
-			m.Charge(userKey, l, -huge, now)
+			m.charge(userKey, l, -huge, -huge, now)
 		}
 	}
 }
@@ -178,7 +184,7 @@ func TestCharge(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			m := NewLocal()
 			for _, n := range test.charges {
-				m.Charge(userKey, l, n, start)
+				m.charge(userKey, l, n, 0, start)
 			}
 			want := Usage{Limit: l, Used: test.used, Open: 1, Over: test.over, Wait: test.wait}
 			if u := m.Take(userKey, l, start); u != want {
@@ -188,18 +194,54 @@ func TestCharge(t *testing.T) {
 	}
 }
 
+// TestChargeRecipients: they are charged as connections are, and for themselves.
+func TestChargeRecipients(t *testing.T) {
+	l := Limit{Recipients: 6}
+	tests := []struct {
+		name    string
+		charges []int
+		used    int // with the next one
+		over    Over
+		wait    time.Duration
+	}{
+		{"nothing", nil, 1, Within, 0},
+		{"all", []int{2, 3}, 6, Within, 0},
+		{"one more", []int{6}, 7, OverRecipients, 10 * time.Second},
+		{"more given back than counted", []int{2, -1000}, 1, Within, 0},
+		{"much more than can be owed", []int{1000, 1 << 30}, 13, OverRecipients, 70 * time.Second},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			m := NewLocal()
+			for _, n := range test.charges {
+				m.charge(userKey, l, 1000, n, start)
+			}
+			want := Usage{Limit: l, Recipients: test.used, Over: test.over, Wait: test.wait}
+			if u := m.Recipient(userKey, l, start); u != want {
+				t.Errorf("got %+v, want %+v", u, want)
+			}
+			if u := m.Take(userKey, l, start); u.Over != Within || u.Used != 0 {
+				t.Errorf("recipients cost connections, which are not counted: %s", u)
+			}
+		})
+	}
+}
+
 // TestChargeIsTheSameUse has half of the connections come elsewhere.
 func TestChargeIsTheSameUse(t *testing.T) {
-	here, both, l := NewLocal(), NewLocal(), Limit{Rate: 30, Burst: 20, Wait: time.Minute}
+	here, both, l := NewLocal(), NewLocal(), Limit{Rate: 30, Burst: 20, Recipients: 40, Wait: time.Minute}
 	for i := range 15 {
 		now := start.Add(time.Duration(i) * 700 * time.Millisecond)
 		here.Take(userKey, l, now)
-		here.Charge(userKey, l, 1, now)
+		here.Recipient(userKey, l, now)
+		here.charge(userKey, l, 1, 1, now)
 		takeMany(both, userKey, l, 2, now)
+		both.Recipient(userKey, l, now)
+		both.Recipient(userKey, l, now)
 	}
 	after := start.Add(11 * time.Second)
 	got, want := here.Look(userKey, l, after), both.Look(userKey, l, after)
-	if got.Used != want.Used || got.Wait != want.Wait || got.Open != 16 {
+	if want.Open, got.Open = 0, got.Open-16; got != want || got.Recipients == 0 {
 		t.Errorf("with half of it elsewhere: %s; all here: %s", got, want)
 	}
 }

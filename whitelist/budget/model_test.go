@@ -15,15 +15,24 @@ import (
 // it on credit as long as the debt is paid back within the wait. It knows
 // nothing of how an account is kept.
 type model struct {
-	limit      Limit
-	now        time.Time
-	tokens     *big.Rat // of the burst; below zero: on credit
-	recipients *big.Rat
-	open       int
+	limit             Limit
+	now               time.Time
+	conns, recipients bucket
+	open              int
+}
+
+// A bucket has tokens of one kind.
+type bucket struct {
+	rate, burst int
+	wait        time.Duration
+	tokens      *big.Rat // of the burst; below zero: on credit
 }
 
 func newModel(l Limit, now time.Time) *model {
-	return &model{limit: l, now: now, tokens: whole(max(1, l.Burst)), recipients: whole(l.Recipients)}
+	burst := max(1, l.Burst)
+	return &model{limit: l, now: now,
+		conns:      bucket{l.Rate, burst, l.Wait, whole(burst)},
+		recipients: bucket{l.Recipients, l.Recipients, 0, whole(l.Recipients)}}
 }
 
 func whole(n int) *big.Rat { return big.NewRat(int64(n), 1) }
@@ -37,8 +46,12 @@ func in(d time.Duration, rate int) *big.Rat {
 func (m *model) at(now time.Time) {
 	gone := max(0, now.Sub(m.now))
 	m.now = now
-	m.tokens = least(whole(max(1, m.limit.Burst)), new(big.Rat).Add(m.tokens, in(gone, m.limit.Rate)))
-	m.recipients = least(whole(m.limit.Recipients), new(big.Rat).Add(m.recipients, in(gone, m.limit.Recipients)))
+	m.conns.fill(gone)
+	m.recipients.fill(gone)
+}
+
+func (b *bucket) fill(gone time.Duration) {
+	b.tokens = least(whole(b.burst), new(big.Rat).Add(b.tokens, in(gone, b.rate)))
 }
 
 func least(a, b *big.Rat) *big.Rat {
@@ -74,7 +87,7 @@ func (m *model) look() (Over, time.Duration) {
 	if m.limit.Rate == 0 {
 		return Within, 0
 	}
-	wait := shortOf(m.tokens, m.limit.Rate)
+	wait := shortOf(m.conns.tokens, m.limit.Rate)
 	if wait > m.limit.Wait {
 		return OverRate, wait - m.limit.Wait
 	}
@@ -85,34 +98,31 @@ func (m *model) take() (Over, time.Duration) {
 	over, wait := m.look()
 	if over == Within {
 		m.open++
-		m.charge(1)
+		m.conns.charge(1)
 	}
 	return over, wait
 }
 
 // charge takes n tokens, or gives them back, within what can be owed and held: on
 // credit, a burst or 20 s more than a connection may.
-func (m *model) charge(n int) {
-	if m.limit.Rate == 0 {
+func (b *bucket) charge(n int) {
+	if b.rate == 0 {
 		return
 	}
-	credit := in(m.limit.Wait, m.limit.Rate)
-	m.tokens = new(big.Rat).Sub(m.tokens, whole(n))
-	m.tokens = least(whole(max(1, m.limit.Burst)), m.tokens)
-	credit.Add(credit, most(whole(max(1, m.limit.Burst)), in(20*time.Second, m.limit.Rate)))
-	if floor := credit.Neg(credit); m.tokens.Cmp(floor) < 0 {
-		m.tokens = floor
-	}
+	credit := in(b.wait, b.rate)
+	b.tokens = least(whole(b.burst), new(big.Rat).Sub(b.tokens, whole(n)))
+	credit.Add(credit, most(whole(b.burst), in(20*time.Second, b.rate)))
+	b.tokens = most(b.tokens, credit.Neg(credit))
 }
 
 func (m *model) recipient() (Over, time.Duration) {
 	if m.limit.Recipients == 0 {
 		return Within, 0
 	}
-	if wait := shortOf(m.recipients, m.limit.Recipients); wait > 0 {
+	if wait := shortOf(m.recipients.tokens, m.limit.Recipients); wait > 0 {
 		return OverRecipients, wait
 	}
-	m.recipients = new(big.Rat).Sub(m.recipients, whole(1))
+	m.recipients.charge(1)
 	return Within, 0
 }
 
@@ -182,7 +192,7 @@ func step(m *Local, want *model, what byte, now time.Time) (over pair[Over], wai
 		m.Done(userKey, now)
 		return over, wait
 	case 6:
-		want.charge(-1)
+		want.conns.charge(-1)
 		m.Refund(userKey, l, now)
 		return over, wait
 	case 7:
@@ -192,8 +202,9 @@ func step(m *Local, want *model, what byte, now time.Time) (over pair[Over], wai
 		over.want, wait.want = want.look()
 		u = m.Look(userKey, l, now)
 	case 9:
-		want.charge(n - 5)
-		m.Charge(userKey, l, n-5, now)
+		want.conns.charge(n - 5)
+		want.recipients.charge(19 - n)
+		m.charge(userKey, l, n-5, 19-n, now)
 		return over, wait
 	}
 	over.got, wait.got = u.Over, u.Wait

@@ -19,29 +19,34 @@ const mostTold = 32
 // A share is what an account has to do with other doors. The nil share is that of
 // a door that is alone.
 type share struct {
-	key       Key
-	known     bool  // its class is
-	listed    bool  // in the shard's list
-	gone      bool  // displaced: its account counts no more
-	asks      bool  // it was refused for what is open elsewhere
-	used      int   // tokens taken less those given back, not told yet
-	since     int64 // when the first of them was taken
-	open      int   // connections, as they were told
-	told      int64 // when
-	elsewhere int   // connections open at the other doors
-	heard     int64 // when that was true
+	key        Key
+	known      bool  // its class is
+	listed     bool  // in the shard's list
+	gone       bool  // displaced: its account counts no more
+	asks       bool  // it was refused for what is open elsewhere
+	conns      int   // tokens taken less those given back, not told yet
+	recipients int   // counted and not told yet
+	since      int64 // when the first of both was taken
+	open       int   // connections, as they were told
+	told       int64 // when
+	elsewhere  int   // connections open at the other doors
+	heard      int64 // when that was true
 }
 
 // use notes tokens that were taken, or given back.
-func (s *share) use(n int, now int64) {
+func (s *share) use(conns, recipients int, now int64) {
 	if s == nil {
 		return
 	}
-	if s.used == 0 {
+	if !s.used() {
 		s.since = now
 	}
-	s.used += n
+	s.conns += conns
+	s.recipients += recipients
 }
+
+// used reports whether there are tokens that were not told yet.
+func (s *share) used() bool { return s.conns != 0 || s.recipients != 0 }
 
 // openAt is what is open elsewhere. What was heard too long ago is not believed,
 // also where the clock was set.
@@ -62,12 +67,16 @@ func (s *share) refused(now int64) {
 
 // drop forgets notes that waited too long: by now most of it is paid back.
 func (s *share) drop(now int64) (lost int) {
-	if s.used == 0 || !s.gone && within(now, s.since, lease) {
+	if !s.used() || !s.gone && within(now, s.since, lease) {
 		return 0
 	}
-	lost, s.used = max(s.used, -s.used), 0
+	lost = count(s.conns, s.recipients)
+	s.conns, s.recipients = 0, 0
 	return lost
 }
+
+// count is how many tokens it is about, those that are given back as well.
+func count(conns, recipients int) int { return max(conns, -conns) + recipients }
 
 // blank reports whether nothing is lost with it.
 func (s *share) blank(now int64) bool { return s == nil || !s.listed && s.openAt(now) == 0 }
@@ -78,7 +87,7 @@ func within(a, b int64, d time.Duration) bool { return max(a-b, b-a) < int64(d) 
 // due reports whether the others have to be told of the account now.
 func (a *account) due(now int64) bool {
 	s := a.share
-	if s.used != 0 || s.asks {
+	if s.used() || s.asks {
 		return true
 	}
 	return a.limit.Open > 0 && (a.open != s.open || a.open > 0 && !within(now, s.told, renewal))
@@ -87,14 +96,14 @@ func (a *account) due(now int64) bool {
 // tell is what the others have to be told.
 func (a *account) tell(now int64) Use {
 	s := a.share
-	u := Use{Key: s.key, Limit: a.limit, Tokens: s.used, Open: a.open}
-	s.used, s.asks, s.open, s.told = 0, false, a.open, now
+	u := Use{Key: s.key, Limit: a.limit, Tokens: s.conns, Recipients: s.recipients, Open: a.open}
+	s.conns, s.recipients, s.asks, s.open, s.told = 0, 0, false, a.open, now
 	return u
 }
 
-// weight is how many connections it is about.
+// weight is how many connections and recipients it is about.
 func (a *account) weight() int {
-	n := max(a.share.used, -a.share.used) + a.open
+	n := count(a.share.conns, a.share.recipients) + a.open
 	if a.share.asks {
 		n += a.share.elsewhere
 	}
@@ -170,7 +179,7 @@ func (s *shard) hear(o Others, l Limit, at, now int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.half(o.Key).open(o.Key, l, now)
-	a.charge(o.Tokens)
+	a.charge(o.Tokens, o.Recipients)
 	if a.share != nil {
 		a.share.elsewhere, a.share.heard = min(max(0, o.Open), maxTokens), at
 	}

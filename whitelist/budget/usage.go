@@ -23,7 +23,7 @@ type Usage struct {
 	Limit      Limit         `json:"limit,omitzero"`
 	Used       int           `json:"used,omitempty"`       // of Limit.Burst, this connection included; those in line are beyond it
 	Open       int           `json:"open,omitempty"`       // this one included, and those at other doors
-	Recipients int           `json:"recipients,omitempty"` // new ones, of Limit.Recipients
+	Recipients int           `json:"recipients,omitempty"` // new ones, of Limit.Recipients; with those at other doors it may be more
 	Wait       time.Duration `json:"wait,omitempty"`       // in line: until its turn; over rate or recipients: until it would be taken
 	Over       Over          `json:"over,omitempty"`       // empty: within
 }
@@ -42,8 +42,9 @@ func (u Usage) rate() string {
 	if u.Limit.Rate <= 0 {
 		return "no limit of rate"
 	}
-	text := fmt.Sprintf("%d of %d burst, %d/min", u.Used, u.Limit.burst(), u.Limit.Rate)
-	over := u.Used - u.Limit.burst()
+	burst := u.Limit.connections().burst
+	text := fmt.Sprintf("%d of %d burst, %d/min", u.Used, burst, u.Limit.Rate)
+	over := u.Used - burst
 	switch {
 	case u.Over == OverRate && u.Limit.Wait > 0:
 		return text + fmt.Sprintf(": %d over, would wait %s of at most %s, free in %s",
