@@ -334,16 +334,13 @@ func memoryOf(b *testing.B, doors []*benchDoor) (sum int) {
 	return sum
 }
 
-// rate is that of the middle round.
-func (l *load) rate() float64 {
-	slices.Sort(l.rates)
-	return l.rates[len(l.rates)/2]
-}
+// middle is the median.
+func middle(values []float64) float64 { return slices.Sorted(slices.Values(values))[len(values)/2] }
 
 // report says what a session took, of whom.
 func (l *load) report(b *testing.B, who string) {
 	n := float64(len(l.seen))
-	b.ReportMetric(l.rate(), who+"/s")
+	b.ReportMetric(middle(l.rates), who+"/s")
 	b.ReportMetric(micro(l.moggyd)/n, who+"-moggyd-cpu-µs")
 	b.ReportMetric(micro(l.redis)/n, who+"-redis-cpu-µs")
 	b.ReportMetric(float64(l.memory)/n*1000, who+"-from-memory/1000")
