@@ -45,8 +45,10 @@ func (s *Store) report(ctx context.Context, err error) {
 		s.breaker.worked()
 	case ctx.Err() != nil:
 	default:
+		err = s.explain(err)
+		s.failure.Store(&err)
 		if s.breaker.failed() {
-			s.setFault(s.explain(err))
+			s.setFault(err)
 		}
 		s.arm()
 	}
@@ -55,6 +57,7 @@ func (s *Store) report(ctx context.Context, err error) {
 // setFault says that Redis fails, or with nil that it works.
 func (s *Store) setFault(err error) {
 	if err == nil {
+		s.failure.Store(nil)
 		if s.fault.Swap(nil) != nil {
 			s.o.Log.Info("Redis works again")
 		}

@@ -116,6 +116,7 @@ type Store struct {
 
 	breaker breaker
 	fault   atomic.Pointer[error] // why the last pass of the mender failed
+	failure atomic.Pointer[error] // why the last call failed since a pass that did not
 	mending sync.Mutex            // one pass at a time
 	lap     lap
 	wake    chan struct{}
@@ -174,14 +175,21 @@ func (s *Store) Close() (err error) {
 	return err
 }
 
-// Healthy returns nil when Redis takes what it is given and nothing waits in
-// memory because it did not, or says what is wrong and what to type. It waits for
+// Healthy returns nil when Redis takes what it is given and nothing waits in memory
+// because it did not, or says what is wrong and what to type. It is never nil while
+// the Store is [Store.Degraded], be it for one answer that got lost. It waits for
 // nothing, and is never older than five seconds.
 func (s *Store) Healthy() error {
 	if fault := s.fault.Load(); fault != nil {
 		return *fault
 	}
-	return nil
+	if !s.Degraded() {
+		return nil
+	}
+	if failure := s.failure.Load(); failure != nil {
+		return *failure
+	}
+	return fmt.Errorf("%s has not been told yet of all that this machine remembers; wait a second, then type: redis-cli ping", s.at)
 }
 
 // Degraded reports whether tries are answered from this node's memory, or were
