@@ -87,6 +87,9 @@ func TestComposeIsDrawnTight(t *testing.T) {
 			t.Errorf("%s: an image without a version", name)
 		}
 	}
+	if n := strings.Count(read(t, "../docker-compose.yml"), "    build: "); n != 1 {
+		t.Errorf("%d services build the image: each would replace that of the one before", n)
+	}
 	for line := range strings.Lines(read(t, "../docker-compose.yml")) {
 		if strings.Contains(line, "_PASSWORD: ") && !strings.Contains(line, ":?see deploy/compose/.env.example}") {
 			t.Errorf("a password that is not from .env: %s", line)
@@ -107,10 +110,25 @@ func TestComposeMountsWhatIsThere(t *testing.T) {
 	}
 }
 
+// TestPrometheusAsksBoth at the addresses that they have.
+func TestPrometheusAsksBoth(t *testing.T) {
+	config := read(t, "compose/prometheus.yml")
+	for _, name := range []string{"moggy1", "moggy2"} {
+		text := services(t)[name]
+		m := regexp.MustCompile(`watch: {ipv4_address: ([\d.]+)}`).FindStringSubmatch(text)
+		if m == nil || !strings.Contains(config, `- targets: ["`+m[1]+`:9925"]`+"\n        labels: {instance: "+name+"}\n") {
+			t.Errorf("Prometheus does not ask %s, %v", name, m)
+		}
+		if !strings.Contains(text, "    hostname: "+name+"\n") {
+			t.Errorf("%s is not called so", name)
+		}
+	}
+}
+
 // TestAddressesAgree: what one file says of an address or a port the others say, too.
 func TestAddressesAgree(t *testing.T) {
 	compose, config, door := read(t, "../docker-compose.yml"), read(t, "compose/moggy.toml"), read(t, "compose/haproxy.cfg")
-	haproxy := regexp.MustCompile(`ipv4_address: (\S+)}`).FindStringSubmatch(compose)[1]
+	haproxy := regexp.MustCompile(`door: {ipv4_address: (\S+)}`).FindStringSubmatch(compose)[1]
 	if n := strings.Count(config, `trust_proxy = ["`+haproxy+`/32"]`); n != strings.Count(config, "[[listener]]") {
 		t.Errorf("%d listeners trust haproxy at %s", n, haproxy)
 	}

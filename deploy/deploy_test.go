@@ -1,7 +1,8 @@
 // Package deploy_test checks the files in this directory, and those at the top that belong to them: that the programs
 // they are made for accept them, that they agree with one another, and that no series, verb or file they name is gone.
 //
-// It does not know whether an image can be pulled or a container started: that takes an engine.
+// It does not know whether an image can be pulled or a container started: that takes an engine. What docker-compose.yml
+// starts is started without one by the tests of moggyd.
 package deploy_test
 
 import (

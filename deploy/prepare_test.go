@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"moggy/store/redis"
 )
@@ -25,10 +26,50 @@ const (
 func prepare(t testing.TB, hostname, password string) (moggy, redis, said string, err error) {
 	t.Helper()
 	moggy, redis = t.TempDir(), t.TempDir()
+	said, err = prepareIn(moggy, redis, hostname, password)
+	return moggy, redis, said, err
+}
+
+// prepareIn runs prepare.sh on directories that may have been filled before.
+func prepareIn(moggy, redis, hostname, password string) (said string, err error) {
 	cmd := exec.Command("sh", "compose/prepare.sh", "compose", moggy, redis)
 	cmd.Env = append(os.Environ(), "MOGGY_HOSTNAME="+hostname, "MOGGY_REDIS_PASSWORD="+password, "REDIS_ADMIN_PASSWORD="+adminsWord)
 	out, err := cmd.CombinedOutput()
-	return moggy, redis, string(out), err
+	return string(out), err
+}
+
+// TestPrepareAgain: what is right already stays as it is, what is not is replaced, and half a file from a run that was
+// cut short is in nobody's way.
+func TestPrepareAgain(t *testing.T) {
+	moggy, redis, said, err := prepare(t, "mx.example.org", moggysWord)
+	if err != nil {
+		t.Fatal(err, said)
+	}
+	then := time.Now().Add(-time.Hour).Truncate(time.Second)
+	files := []string{moggy + "/moggy.toml", redis + "/users.acl", redis + "/redis.conf"}
+	for _, file := range files {
+		if err := os.Chtimes(file, then, then); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(files[0]+".new", nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := prepareIn(moggy, redis, "mx.example.org", "another0secret"); err != nil || said != "" {
+		t.Fatalf("%v, %s", err, said)
+	}
+	for i, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kept := info.ModTime().Equal(then); kept != (i == 2) {
+			t.Errorf("%s: kept %v", file, kept)
+		}
+	}
+	if left, _ := filepath.Glob(moggy + "/*.new"); len(left) > 0 || !strings.Contains(read(t, files[0]), ":another0secret@") {
+		t.Errorf("%v is left, or moggy.toml is not new", left)
+	}
 }
 
 func TestPrepareRefusesWhatDoesNotFit(t *testing.T) {

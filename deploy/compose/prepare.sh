@@ -22,12 +22,15 @@ word() {
 
 hash() { printf %s "$1" | sha256sum | cut -d ' ' -f 1; }
 
-# put FILE READER: standard input becomes FILE at once, and only READER (a number) can read it
+# put FILE READER: standard input becomes FILE at once, and only READER (a number) can read it; a FILE that is right
+# already stays, or "moggy doctor" would say that it was changed
 put() {
+	rm -f "$1.new"
 	cat >"$1.new"
+	if cmp -s "$1.new" "$1"; then rm -f "$1.new"; return; fi
 	chmod 0400 "$1.new"
 	[ "$(id -u)" != 0 ] || chown "$2:$2" "$1.new"
-	mv "$1.new" "$1"
+	mv -f "$1.new" "$1"
 }
 
 word MOGGY_HOSTNAME "${MOGGY_HOSTNAME:-}" .-
