@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -107,6 +108,25 @@ func TestComposeMountsWhatIsThere(t *testing.T) {
 	}
 	if len(mounts) < 8 {
 		t.Errorf("only %d mounts were found", len(mounts))
+	}
+}
+
+// TestSubnetsAreNobodyElses: Docker gives networks of its own choice out of its pools, those of other projects, too.
+func TestSubnetsAreNobodyElses(t *testing.T) {
+	var nets []netip.Prefix
+	for _, m := range regexp.MustCompile(`subnet: ([\d./]+)`).FindAllStringSubmatch(read(t, "../docker-compose.yml"), -1) {
+		nets = append(nets, netip.MustParsePrefix(m[1]))
+	}
+	if len(nets) != 3 {
+		t.Fatalf("%d subnets: %v", len(nets), nets)
+	}
+	nets = append(nets, netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"))
+	for i, a := range nets {
+		for _, b := range nets[:i] {
+			if a.Overlaps(b) {
+				t.Errorf("%v and %v overlap", a, b)
+			}
+		}
 	}
 }
 
