@@ -20,8 +20,10 @@ type Book struct {
 	store   Store
 	changed func(netip.Prefix)
 
-	mu   sync.Mutex // serialises writers
-	full atomic.Int64
+	mu        sync.Mutex            // serialises writers
+	meanwhile map[EntryKey]struct{} // what changed while Reload reads; nil: it does not
+	reloading sync.Mutex
+	full      atomic.Int64
 }
 
 // Options are what Open needs.
@@ -35,10 +37,12 @@ type Options struct {
 // Open reads all entries from the store.
 func Open(ctx context.Context, o Options) (*Book, error) {
 	b := &Book{store: o.Store, changed: o.Changed}
-	entries, err := b.load(ctx, o.Now)
+	b.list.Store(NewList(slices.Values[[]Entry](nil)))
+	entries, gone, err := b.load(ctx, o.Now)
 	if err != nil {
 		return nil, fmt.Errorf("reading the allow list: %w", err)
 	}
+	b.ended(gone)
 	b.list.Store(NewList(slices.Values(append(entries, o.Local...))))
 	return b, nil
 }
@@ -49,30 +53,38 @@ func (b *Book) SetLocal(entries []Entry) {
 	defer b.mu.Unlock()
 	b.list.Store(b.List().withLocal(entries))
 	for _, e := range entries {
-		b.tell(e.Net)
+		b.tell(e.Key())
 	}
 }
 
-// load returns the entries that are in force. Learned ones that expired while
-// nobody was there are taken out of a store that does not sweep.
-func (b *Book) load(ctx context.Context, now time.Time) (entries []Entry, err error) {
-	var gone []EntryKey
+// load returns the entries that are in force, and the learned ones that are not any
+// more. It holds no lock.
+func (b *Book) load(ctx context.Context, now time.Time) (entries []Entry, gone []EntryKey, err error) {
 	for e, err := range b.store.Entries(ctx) {
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		switch {
+		switch e = b.withUse(e); {
 		case e.InForce(now):
 			entries = append(entries, e)
 		case !e.Source.Said():
 			gone = append(gone, e.Key())
 		}
 	}
-	b.ended(gone)
-	return entries, nil
+	return entries, gone, nil
 }
 
-// ended takes out of the store what was learned and has expired, if nobody else does.
+// withUse is an entry of the store's with the later of its time of use and that
+// known here.
+func (b *Book) withUse(e Entry) Entry {
+	if here, ok := b.List().Get(e.Net, e.Source); ok && here.Used.After(e.Used) {
+		e.Used = here.Used
+	}
+	return e
+}
+
+// ended takes out of the store what was learned and has expired while nobody was
+// there, unless the store does so itself: nobody else would.
 func (b *Book) ended(keys []EntryKey) {
 	if _, sweeps := b.store.(Sweeper); !sweeps {
 		b.store.ForgetEntries(keys...)
@@ -101,7 +113,7 @@ func (b *Book) Put(ctx context.Context, e Entry, now time.Time) error {
 		return fmt.Errorf("keeping the entry for %s: %w", e.Net, err)
 	}
 	b.list.Store(b.List().With(e))
-	b.tell(e.Net)
+	b.tell(e.Key())
 	return nil
 }
 
@@ -118,7 +130,7 @@ func (b *Book) Remove(ctx context.Context, net netip.Prefix) (Entry, bool, error
 		return Entry{}, false, fmt.Errorf("removing the entry for %s: %w", net, err)
 	}
 	b.list.Store(b.List().Without(net, Operator))
-	b.tell(net)
+	b.tell(e.Key())
 	return e, true, nil
 }
 
@@ -145,7 +157,7 @@ func (b *Book) Learn(e Entry, now time.Time) error {
 	}
 	b.list.Store(list.With(e))
 	b.store.LearnEntries(e)
-	b.tell(e.Net)
+	b.tell(e.Key())
 	return nil
 }
 
@@ -177,7 +189,7 @@ func (b *Book) drop(gone []Entry) (keys []EntryKey) {
 	}
 	b.list.Store(list)
 	for _, key := range keys {
-		b.tell(key.Net)
+		b.tell(key)
 	}
 	return keys
 }
@@ -209,9 +221,13 @@ func (b *Book) Flush(now time.Time) (written, expired int) {
 	return len(used), len(gone)
 }
 
-func (b *Book) tell(net netip.Prefix) {
+// tell says that an entry has changed. Callers hold mu.
+func (b *Book) tell(key EntryKey) {
+	if b.meanwhile != nil {
+		b.meanwhile[key] = struct{}{}
+	}
 	if b.changed != nil {
-		b.changed(net)
+		b.changed(key.Net)
 	}
 }
 

@@ -3,6 +3,10 @@ package whitelist
 import (
 	"context"
 	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,5 +79,111 @@ func TestFlushLeavesSweepingToTheStore(t *testing.T) {
 	}
 	if b.Forget(net("192.0.2.9/32")); len(m.rows) != 2 {
 		t.Errorf("kept %v", m.rows)
+	}
+}
+
+// A slowReader is a store whose rows, as they were when it was asked, come late.
+type slowReader struct {
+	*memory
+	asked, more chan struct{}
+	fault       error
+}
+
+func (s slowReader) Entries(ctx context.Context) iter.Seq2[Entry, error] {
+	rows := maps.Clone(s.rows)
+	return func(yield func(Entry, error) bool) {
+		s.asked <- struct{}{}
+		<-s.more
+		for _, e := range rows {
+			if !yield(e, nil) {
+				return
+			}
+		}
+		if s.fault != nil {
+			yield(Entry{}, s.fault)
+		}
+	}
+}
+
+// While the list is read again from a slow store nobody waits, and nothing is lost
+// of what changes meanwhile, whether the store had it already or not.
+func TestReloadKeepsNobodyWaiting(t *testing.T) {
+	for _, fault := range []error{nil, errors.New("away")} {
+		t.Run(fmt.Sprint(fault), func(t *testing.T) { reloadSlowly(t, fault) })
+	}
+}
+
+func reloadSlowly(t *testing.T, fault error) {
+	m := store(entry("192.0.2.1/32", Peer, Operator), entry("192.0.2.2/32", Peer, Passed), entry("192.0.2.3/32", Peer, Passed),
+		until(entry("192.0.2.4/32", Peer, Passed), time.Hour), until(entry("192.0.2.5/32", Peer, Passed), time.Hour))
+	b, _ := open(t, m, entry("10.0.0.0/8", Own, Local))
+	s := slowReader{m, make(chan struct{}), make(chan struct{}), fault}
+	b.store = s
+	m.LearnEntries(entry("192.0.2.9/32", Peer, Operator)) // of another node, which was missed
+	now := epoch.Add(2 * time.Hour)
+	done := make(chan error)
+	go func() { done <- b.Reload(t.Context(), now) }()
+	<-s.asked
+	changes := make(chan error)
+	go func() { changes <- changeAll(t.Context(), b, now) }()
+	select {
+	case err := <-changes:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(10 * time.Second):
+		close(s.more)
+		t.Fatal("changes wait for the store to be read")
+	}
+	close(s.more)
+	if err := <-done; !errors.Is(err, fault) {
+		t.Error(err)
+	}
+	var got []string
+	for e := range b.List().All() {
+		got = append(got, key(e.Net, e.Source)+" "+string(e.Class))
+	}
+	want := []string{"operator 192.0.2.6/32 user", "local 172.16.0.0/12 own", "passed 192.0.2.4/32 peer", "passed 192.0.2.7/32 peer", "passed 192.0.2.8/32 peer"}
+	if fault == nil {
+		want = slices.Insert(want, 1, "operator 192.0.2.9/32 peer")
+	}
+	got = slices.DeleteFunc(got, func(row string) bool { return strings.HasPrefix(row, "passed 192.0.2.5/32") }) // which has ended
+	if !slices.Equal(got, want) {
+		t.Errorf("in force:\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if _, kept := m.rows["passed 192.0.2.4/32"]; !kept {
+		t.Error("what was learned again while the old was read is no longer kept")
+	}
+}
+
+// changeAll does all that changes a list.
+func changeAll(ctx context.Context, b *Book, now time.Time) error {
+	_, _, err := b.Remove(ctx, net("192.0.2.1/32"))
+	if err == nil {
+		err = b.Put(ctx, entry("192.0.2.6/32", User, Operator), now)
+	}
+	b.Forget(net("192.0.2.2/32"))
+	b.Unfollow(EntryKey{net("192.0.2.3/32"), Passed})
+	b.Follow(entry("192.0.2.7/32", Peer, Passed))
+	b.SetLocal([]Entry{entry("172.16.0.0/12", Own, Local)})
+	for _, a := range []string{"192.0.2.4/32", "192.0.2.8/32"} {
+		if err == nil {
+			err = b.Learn(until(entry(a, Peer, Passed), 3*time.Hour), now)
+		}
+	}
+	return err
+}
+
+// A reload does not undo uses that the store has not been told of.
+func TestReloadKeepsUses(t *testing.T) {
+	e := until(entry("192.0.2.7/32", Peer, Passed), time.Hour)
+	e.Renew = 24 * time.Hour
+	b, _ := open(t, store(e))
+	b.List().Classify(addr("192.0.2.7"), Mail, epoch.Add(59*time.Minute))
+	if err := b.Reload(t.Context(), epoch.Add(2*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if got := say(b.List().Look(addr("192.0.2.7"), Mail, epoch.Add(2*time.Hour))); got != "peer 192.0.2.7/32 by passed" {
+		t.Error(got)
 	}
 }
