@@ -57,17 +57,20 @@ type fleetDoor struct {
 type life struct {
 	begun time.Time
 	ready time.Time // when it was first seen to serve
-	ended time.Time // zero: not yet
+	ended time.Time // when it was told to; zero: not yet
+	gone  time.Time // when it had
 	cmd   *exec.Cmd
 	done  chan struct{}
 	told  []time.Time // when it was asked, and Redis had all that it knew
 	harm  string      // series that say so
+	alone bool        // it could not read Redis when it began, and says so
 }
 
 func (f *fleet) openDoor(i int) *fleetDoor {
 	f.t.Helper()
 	d := &fleetDoor{fleet: f, name: fmt.Sprint("door", i), dir: f.t.TempDir(), mail: peers.FreeAddress(f.t), admin: peers.FreeAddress(f.t)}
-	text := fmt.Sprintf(fleetToml, d.state(), f.redis.URL("fleet"), d.mail, f.sink.address, d.admin)
+	text := fmt.Sprintf(fleetToml, d.state(), f.redis.URL("fleet"), d.mail, f.sink.address, d.admin) +
+		classToml("hasty", hasty) + classToml("sticky", sticky) + classToml("steady", steady)
 	if err := os.WriteFile(d.config(), []byte(text), 0o600); err != nil {
 		f.t.Fatal(err)
 	}
@@ -88,6 +91,10 @@ func (d *fleetDoor) start(ctx context.Context) error {
 		return err
 	}
 	defer log.Close()
+	said, err := log.Stat()
+	if err != nil {
+		return err
+	}
 	l := &life{begun: time.Now(), cmd: exec.Command(d.moggyd, "-c", d.config()), done: make(chan struct{})}
 	l.cmd.Stdout, l.cmd.Stderr, l.cmd.SysProcAttr = log, log, child()
 	if err := l.cmd.Start(); err != nil {
@@ -103,6 +110,7 @@ func (d *fleetDoor) start(ctx context.Context) error {
 		return fmt.Errorf("%s did not start: %v; it said %s", d.name, err, d.lastWords())
 	}
 	l.ready = time.Now()
+	l.alone = strings.Contains(d.words(said.Size()), "this machine's copy")
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.lives = append(d.lives, l)
@@ -118,9 +126,15 @@ func (l *life) over() bool {
 	}
 }
 
+// words is what the door said, from some byte on.
+func (d *fleetDoor) words(from int64) string {
+	log, _ := os.ReadFile(filepath.Join(d.dir, "log")) // it cannot be lost
+	return string(log[min(from, int64(len(log))):])
+}
+
 func (d *fleetDoor) lastWords() string {
-	log, _ := os.ReadFile(filepath.Join(d.dir, "log")) // it is only for people
-	return string(log[max(0, len(log)-4000):])
+	log := d.words(0)
+	return log[max(0, len(log)-4000):]
 }
 
 // kill ends the door with a signal.
@@ -130,6 +144,7 @@ func (d *fleetDoor) kill(s os.Signal) {
 	d.mu.Lock()
 	l.ended = time.Now()
 	d.mu.Unlock()
+	defer func() { l.gone = time.Now() }()
 	l.cmd.Process.Signal(s)
 	select {
 	case <-l.done:
@@ -186,6 +201,7 @@ func (d *fleetDoor) look() {
 	for line := range strings.Lines(text) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		switch {
+		case strings.HasPrefix(name, `moggy_harm_total{class="other"}`): // knockers, who are refused for a reason
 		case strings.HasPrefix(name, "moggy_harm_total") && value != "0":
 			l.harm += line
 		case name == "moggy_store_up" && value == "1":
@@ -225,4 +241,17 @@ func (d *fleetDoor) tool(ctx context.Context, args ...string) error {
 		return fmt.Errorf("%w: %s", err, out)
 	}
 	return nil
+}
+
+// history is the lives of the door, for people.
+func (d *fleetDoor) history() string {
+	var all []string
+	for _, l := range d.lives {
+		text := fmt.Sprintf("%.3fs to ", l.ready.Sub(d.seen.began).Seconds())
+		if !l.ended.IsZero() {
+			text += fmt.Sprintf("%.3fs", l.ended.Sub(d.seen.began).Seconds())
+		}
+		all = append(all, text)
+	}
+	return "the door served from " + strings.Join(all, ", ")
 }

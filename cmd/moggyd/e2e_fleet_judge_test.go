@@ -22,10 +22,14 @@ type judgement struct {
 	visits, broken, due, again int // visits; broken off; that had to get in; that waited again for what a door need not know
 	friends, certain           int // visits of friends; at doors that had to know them
 	slowest                    time.Duration
+
+	lives   []span
+	tallies map[*knockerKind]*tally
 }
 
 // judge says whether all of it may have been so.
 func (f *fleet) judge() {
+	slices.SortFunc(f.seen.away, func(a, b outage) int { return a.from.Compare(b.from) })
 	j := judgement{t: f.t, f: f, accounts: f.accounts(), faults: make(map[string]int)}
 	origins := make(map[int][]*visit) // that got in
 	for _, m := range f.seen.letters {
@@ -41,6 +45,7 @@ func (f *fleet) judge() {
 	for _, fr := range f.seen.friends {
 		j.friend(fr)
 	}
+	j.knockers()
 	j.doors()
 	j.report()
 }
@@ -157,7 +162,7 @@ func (j *judgement) friend(fr *friend) {
 		}
 		j.certain++
 		if !v.carried || !v.taken {
-			j.fault("a friend was not carried", v, "%v after the entry: %d %s", v.began.Sub(fr.since).Round(time.Millisecond), v.code, v.text)
+			j.fault("a friend was not carried", v, "%v after the entry: %d %s; %s", v.began.Sub(fr.since).Round(time.Millisecond), v.code, v.text, v.door.history())
 			continue
 		}
 		took := v.greeted.Sub(v.began)
@@ -176,8 +181,8 @@ func (j *judgement) doors() {
 			}
 		}
 	}
-	if n := j.f.redis.Count("HLEN fleet:{e}:said"); n != len(j.f.seen.friends) {
-		j.fault("entries", nil, "%d in Redis, of %d that were acknowledged", n, len(j.f.seen.friends))
+	if n := j.f.redis.Count("HLEN fleet:{e}:said"); n != len(j.f.seen.friends)+j.f.seen.entries {
+		j.fault("entries", nil, "%d in Redis, of %d that were acknowledged", n, len(j.f.seen.friends)+j.f.seen.entries)
 	}
 }
 
@@ -190,11 +195,22 @@ func (j *judgement) report() {
 		len(j.f.seen.letters), j.visits, j.broken, j.due, j.again)
 	j.t.Logf("%d friends in %d visits, %d of them to doors that had to know them; their banner took %v at most",
 		len(j.f.seen.friends), j.friends, j.certain, j.slowest.Round(time.Millisecond))
+	j.reportKnockers()
 	j.t.Logf("%d lives of %d doors", lives, len(j.f.doors))
-	for _, o := range j.f.seen.away {
-		j.t.Logf("Redis %s from %v for %v", o.what, o.from.Sub(j.f.seen.began).Round(time.Millisecond), o.to.Sub(o.from).Round(time.Millisecond))
-	}
+	j.reportRedis()
 	for kind, n := range j.faults {
 		j.t.Logf("%s: %d times", kind, n)
 	}
+}
+
+func (j *judgement) reportRedis() {
+	stalled := 0
+	for _, o := range j.f.seen.away {
+		if o.what == stalls {
+			stalled++
+			continue
+		}
+		j.t.Logf("Redis %s from %v for %v", o.what, o.from.Sub(j.f.seen.began).Round(time.Millisecond), o.to.Sub(o.from).Round(time.Millisecond))
+	}
+	j.t.Logf("Redis, or the machine, stalled %d times, then too", stalled)
 }

@@ -29,6 +29,7 @@ type chronicle struct {
 	away    []outage
 	letters []*letter
 	friends []*friend
+	entries int // that were made before it began
 }
 
 // An outage of Redis.
@@ -72,13 +73,19 @@ func (f *friend) note(v *visit) { f.visits = append(f.visits, v) }
 // redisAway notes that Redis is away, until what it returns is called.
 func (c *chronicle) redisAway(what string) (back func()) {
 	from := time.Now()
-	return func() { c.away = append(c.away, outage{span{from, time.Now()}, what}) }
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.away = append(c.away, outage{span{from, time.Now()}, what})
+	}
 }
 
 // The bounds of the model.
 const (
 	recovery = 2 * time.Second        // until a door has noticed that Redis is back
+	asking   = time.Second            // until one that began without Redis asks for the entries again
 	telling  = 2 * time.Second        // until it says that all is well, or that it is not
+	copying  = 3 * time.Second        // until an entry that is in force is in the door's copy; no time is promised
 	slack    = 100 * time.Millisecond // between a peer's clock at its end, and the door's
 )
 
@@ -194,6 +201,12 @@ func (j *judgement) knows(past, v *visit) bool {
 }
 
 // letsIn reports whether an entry made at that time must be in force in a visit.
+//
+// A door that begins reads the entries that Redis has; its copy, if that is none. It
+// does not know where the log stood, so it cannot tell an emptied Redis to which
+// something was written since from one where all else was taken away. Then it has no
+// more than that, and neither has its copy soon, until a door that knew all gives it
+// back. So what was held counts for nothing to a life that began meanwhile.
 func (c *chronicle) letsIn(since time.Time, v *visit) bool {
 	held := false // by this machine, whether Redis is there or not
 	for _, l := range v.door.lives {
@@ -201,16 +214,20 @@ func (c *chronicle) letsIn(since time.Time, v *visit) bool {
 		if end.IsZero() || end.After(v.began) {
 			end = v.began
 		}
-		at := c.calm(later(since, l.ready), end, seenBy)
 		if l.ready.After(v.began) {
 			break
 		}
-		fresh := l.begun.After(since) && c.fine(l.begun, l.ready)
+		takes := seenBy
+		if l.alone {
+			takes += asking
+		}
+		at := c.calm(later(since, l.ready), end, takes)
+		fresh := l.begun.After(since) && c.fine(l.begun, l.ready) && !l.alone
 		held = held && !c.emptied(l.begun, l.ready)
 		if l == v.door.lifeAt(v) {
 			return !at.IsZero() || fresh || held
 		}
-		held = held || !at.IsZero() && at.Add(seenBy).Before(end) || fresh && l.ready.Add(seenBy).Before(end)
+		held = held || !at.IsZero() && at.Add(copying).Before(end) || fresh && l.ready.Add(copying).Before(end)
 	}
 	return false
 }

@@ -25,9 +25,10 @@ const (
 )
 
 // TestFleet has three moggyd share one Redis, while thousands of peers come to any
-// of them, doors are killed, and Redis hangs, is killed, and once loses all it had.
-// All that the peers see is written down, and afterwards a model of the whole run
-// says whether it may have been so; see e2e_fleet_model_test.go.
+// of them, some of them to all at once and too often, doors are killed, and Redis
+// hangs, is killed, and once loses all it had. All that the peers see is written
+// down, and afterwards a model of the whole run says whether it may have been so; see
+// e2e_fleet_model_test.go and, for budgets, e2e_fleet_budget_test.go.
 //
 // MOGGY_FLEET_SEED repeats a run's trouble, as far as the machine lets it.
 func TestFleet(t *testing.T) {
@@ -51,6 +52,8 @@ type fleet struct {
 	sink  *fleetSink
 	doors []*fleetDoor
 	seen  chronicle
+
+	knockers []*knocker
 
 	making sync.RWMutex // held for reading by who makes an entry
 }
@@ -80,16 +83,23 @@ func (f *fleet) chance(who int) *rand.Rand { return rand.New(rand.NewPCG(f.seed,
 
 // run plays everybody until all are done.
 func (f *fleet) run() {
+	f.introduce()
 	ctx, cancel := context.WithTimeout(f.t.Context(), fleetTrouble+fleetDrain)
 	defer cancel()
 	f.seen.began = time.Now()
-	var trouble, players sync.WaitGroup
+	var trouble, players, watch sync.WaitGroup
+	watching, enough := context.WithCancel(ctx)
+	defer enough()
+	watch.Go(func() { f.watchRedis(watching) })
 	players.Go(func() { f.strangers(ctx) })
 	players.Go(func() { f.friends(ctx) })
+	players.Go(func() { f.knocking(ctx) })
 	trouble.Go(func() { f.troubleDoors(ctx) })
 	f.troubleRedis(ctx) // here, because it may end the test
 	trouble.Wait()
 	players.Wait()
+	enough()
+	watch.Wait()
 	for _, d := range f.doors {
 		d.look()
 	}

@@ -50,10 +50,13 @@ func (f *fleet) troubleRedis(ctx context.Context) {
 	rest(ctx, f.until(fleetTrouble))
 }
 
+// longestHang is for how long Redis hangs, at most.
+const longestHang = 3 * time.Second
+
 func (f *fleet) hang(ctx context.Context, r *rand.Rand) {
 	defer f.seen.redisAway("hangs")()
 	f.redis.Pause()
-	rest(ctx, time.Now().Add(between(r, 500*time.Millisecond, 3*time.Second)))
+	rest(ctx, time.Now().Add(between(r, 500*time.Millisecond, longestHang)))
 	f.redis.Resume()
 }
 
@@ -81,4 +84,22 @@ func (f *fleet) empty(ctx context.Context, r *rand.Rand) {
 	f.redis.Forget()
 	rest(ctx, time.Now().Add(between(r, 0, 2*time.Second)))
 	f.redis.Start()
+}
+
+// stalls is what a Redis does that a door cannot wait for, or a machine.
+const (
+	stalls  = "stalls"
+	tooSlow = 100 * time.Millisecond // as long as a door waits for one answer
+)
+
+// watchRedis notes when it stalls. A test on a machine that is busy must not take
+// that for a fault of moggyd.
+func (f *fleet) watchRedis(ctx context.Context) {
+	for rest(ctx, time.Now().Add(tooSlow/4)) {
+		asked, back := time.Now(), f.seen.redisAway(stalls)
+		f.redis.Ask("SET watched 1") // as durable as what doors say
+		if time.Since(asked) > tooSlow {
+			back()
+		}
+	}
 }
