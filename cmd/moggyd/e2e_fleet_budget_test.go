@@ -119,7 +119,7 @@ func (j *judgement) allowed(l budget.Limit, w span) (a allowance) {
 func (c *chronicle) untold(m, rate float64, part span) (sum float64) {
 	next := part.to.Add(-blind)
 	for i := len(c.away) - 1; i >= 0; i-- {
-		o := span{c.away[i].from.Add(-blind), c.away[i].to.Add(recovery)}
+		o := span{c.away[i].from.Add(-blind), c.away[i].over()}
 		if !o.overlaps(part) {
 			continue
 		}

@@ -162,7 +162,8 @@ func (j *judgement) friend(fr *friend) {
 		}
 		j.certain++
 		if !v.carried || !v.taken {
-			j.fault("a friend was not carried", v, "%v after the entry: %d %s; %s", v.began.Sub(fr.since).Round(time.Millisecond), v.code, v.text, v.door.history())
+			j.fault("a friend was not carried", v, "%v after the entry: %d %s; %s",
+				v.began.Sub(fr.since).Round(time.Millisecond), v.code, v.text, v.door.history())
 			continue
 		}
 		took := v.greeted.Sub(v.began)
@@ -204,13 +205,12 @@ func (j *judgement) report() {
 }
 
 func (j *judgement) reportRedis() {
-	stalled := 0
-	for _, o := range j.f.seen.away {
-		if o.what == stalls {
-			stalled++
-			continue
+	away := j.f.seen.away
+	for i, o := range away {
+		if o.what == stalls && slices.ContainsFunc(away[:i], func(p outage) bool { return p.to.After(o.from) }) {
+			continue // nobody wonders
 		}
-		j.t.Logf("Redis %s from %v for %v", o.what, o.from.Sub(j.f.seen.began).Round(time.Millisecond), o.to.Sub(o.from).Round(time.Millisecond))
+		from, took := o.from.Sub(j.f.seen.began), o.to.Sub(o.from)
+		j.t.Logf("Redis %s from %v for %v", o.what, from.Round(time.Millisecond), took.Round(time.Millisecond))
 	}
-	j.t.Logf("Redis, or the machine, stalled %d times, then too", stalled)
 }

@@ -154,11 +154,13 @@ func (j *judgement) reportKnockers() {
 		}
 		seen[k.kind] = true
 		t := j.tally(k)
-		j.t.Logf("%d %s: %d knocks, %d taken in, %d over rate, %d over open, %d at no door, %d broken off; of what is allowed they had %.0f %% at most, %.0f %% where all was well",
-			k.kind.count, k.kind.name, t.knocks, t.taken, t.overRate, t.overOpen, t.shut, t.broken, 100*t.worst, 100*t.calm)
-		if t.overOpen > 0 {
-			j.t.Logf("  and %.0f %% of what may be open; %d came to doors that had to know of all of them; killed doors were in their way for %v at most",
-				100*t.open, t.heard, t.leased.Round(time.Millisecond))
+		j.t.Logf("%d %s: %d knocks, %d taken in, %d over rate, %d over open, %d at no door, %d broken off",
+			k.kind.count, k.kind.name, t.knocks, t.taken, t.overRate, t.overOpen, t.shut, t.broken)
+		j.t.Logf("  of what is allowed they had %.0f %% at most, and %.0f %% where all was well", 100*t.worst, 100*t.calm)
+		if t.overOpen == 0 {
+			continue
 		}
+		j.t.Logf("  of what may be open %.0f %%; %d came to doors that had to know of all of them", 100*t.open, t.heard)
+		j.t.Logf("  what was open at killed doors was in their way for %v at most", t.leased.Round(time.Millisecond))
 	}
 }

@@ -86,10 +86,7 @@ func (f *fleet) introduce() {
 	for i := range kinds {
 		net := netip.AddrFrom4([4]byte{127, 110, byte(i), 0})
 		if kinds[i].known {
-			if err := f.doors[0].tool(f.t.Context(), "allow", "add", net.String()+"/24", "--class", string(kinds[i].class), "--note", "fleet"); err != nil {
-				f.t.Fatal(err)
-			}
-			f.seen.entries++
+			f.permit(net.String()+"/24", kinds[i].class)
 		}
 		for n := range kinds[i].count {
 			source := netip.AddrFrom4([4]byte{127, 110, byte(i), byte(1 + n)})
@@ -97,6 +94,15 @@ func (f *fleet) introduce() {
 		}
 	}
 	rest(f.t.Context(), time.Now().Add(2*seenBy))
+}
+
+// permit makes an entry before all begins.
+func (f *fleet) permit(net string, c whitelist.Class) {
+	f.t.Helper()
+	if err := f.doors[0].tool(f.t.Context(), "allow", "add", net, "--class", string(c), "--note", "fleet"); err != nil {
+		f.t.Fatal(err)
+	}
+	f.seen.entries++
 }
 
 // knocking plays all knockers.
@@ -159,11 +165,11 @@ func (k *knocker) stay(ctx context.Context) {
 }
 
 // bide comes to all doors at once, with as much as it may owe and not be refused, and
-// goes on at half its rate: one knock after the other, so that however late one is
+// goes on at three quarters of its rate: one knock after the other, so that however late one is
 // seen they are never closer to each other.
 func (k *knocker) bide(ctx context.Context) {
 	r := k.chance(0)
-	if !k.on(ctx, between(r, 0, 10*time.Second)) {
+	if !k.on(ctx, between(r, 0, 2*time.Second)) {
 		return
 	}
 	for _, d := range k.doors {
@@ -171,7 +177,7 @@ func (k *knocker) bide(ctx context.Context) {
 			k.touch(ctx, d)
 		}
 	}
-	for k.on(ctx, 2*time.Minute/time.Duration(k.kind.limit.Rate)) {
+	for k.on(ctx, 4*time.Minute/3/time.Duration(k.kind.limit.Rate)) {
 		k.touch(ctx, k.doors[r.IntN(len(k.doors))])
 	}
 }

@@ -38,6 +38,14 @@ type outage struct {
 	what string
 }
 
+// over is when all doors have noticed that Redis is back.
+func (o outage) over() time.Time {
+	if o.what == stalls {
+		return o.to.Add(recovery / 2) // they ask again at once
+	}
+	return o.to.Add(recovery)
+}
+
 // A letter is a triplet; all letters of a stranger have one origin.
 type letter struct {
 	origin int
@@ -83,7 +91,7 @@ func (c *chronicle) redisAway(what string) (back func()) {
 // The bounds of the model.
 const (
 	recovery = 2 * time.Second        // until a door has noticed that Redis is back
-	asking   = time.Second            // until one that began without Redis asks for the entries again
+	asking   = 4 * time.Second        // until one that began without Redis has the entries: it asks every second
 	telling  = 2 * time.Second        // until it says that all is well, or that it is not
 	copying  = 3 * time.Second        // until an entry that is in force is in the door's copy; no time is promised
 	slack    = 100 * time.Millisecond // between a peer's clock at its end, and the door's
@@ -91,13 +99,13 @@ const (
 
 // fine reports whether Redis was there all the while, and had been.
 func (c *chronicle) fine(from, to time.Time) bool {
-	return !slices.ContainsFunc(c.away, func(o outage) bool { return o.from.Before(to) && o.to.Add(recovery).After(from) })
+	return !slices.ContainsFunc(c.away, func(o outage) bool { return o.from.Before(to) && o.over().After(from) })
 }
 
 // emptied reports whether Redis lost what it had at that time.
 func (c *chronicle) emptied(from, to time.Time) bool {
 	return slices.ContainsFunc(c.away, func(o outage) bool {
-		return o.what == emptied && o.from.Before(to) && o.to.Add(recovery).After(from)
+		return o.what == emptied && o.from.Before(to) && o.over().After(from)
 	})
 }
 
@@ -106,7 +114,7 @@ func (c *chronicle) emptied(from, to time.Time) bool {
 func (c *chronicle) calm(t, end time.Time, d time.Duration) time.Time {
 	begins := []time.Time{t}
 	for _, o := range c.away {
-		begins = append(begins, later(t, o.to.Add(recovery)))
+		begins = append(begins, later(t, o.over()))
 	}
 	slices.SortFunc(begins, time.Time.Compare)
 	for _, b := range begins {

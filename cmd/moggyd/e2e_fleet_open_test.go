@@ -54,7 +54,8 @@ func (j *judgement) open(k *knocker) {
 // all of a span, of those that were taken in after a time.
 func (j *judgement) openDuring(k *knocker, s span, since time.Time, at func(*fleetDoor) bool) (count int) {
 	for _, o := range k.knocks {
-		if end, _, _ := j.endOf(o); at(o.door) && j.takenIn(k, o) && !o.began.Before(since) && !o.answered.After(s.from) && end.After(s.to) {
+		end, _, _ := j.endOf(o)
+		if at(o.door) && j.takenIn(k, o) && !o.began.Before(since) && !o.answered.After(s.from) && end.After(s.to) {
 			count++
 		}
 	}
@@ -95,7 +96,7 @@ func (j *judgement) calmSince(t time.Time) time.Time {
 	since := j.f.seen.began
 	for _, o := range j.f.seen.away {
 		if o.from.Before(t) {
-			since = later(since, o.to.Add(recovery+blind))
+			since = later(since, o.over().Add(blind))
 		}
 	}
 	if since.After(t) {
@@ -120,7 +121,8 @@ func (j *judgement) openHeard(k *knocker, n *knock) {
 	own := j.openDuring(k, span{n.began, n.answered}, time.Time{}, here)
 	j.tally(k).heard++
 	if own+elsewhere >= k.kind.limit.Open {
-		j.fault("let in beyond open", &n.visit, "with %d at this door, and %d elsewhere that it had heard of, of %d", own, elsewhere, k.kind.limit.Open)
+		j.fault("let in beyond open", &n.visit, "with %d at this door, and %d elsewhere that it had heard of, of %d",
+			own, elsewhere, k.kind.limit.Open)
 	}
 }
 

@@ -86,16 +86,16 @@ func (f *fleet) empty(ctx context.Context, r *rand.Rand) {
 	f.redis.Start()
 }
 
-// stalls is what a Redis does that a door cannot wait for, or a machine.
+// stalls is what a Redis does that answers too late for a door, or the machine.
 const (
 	stalls  = "stalls"
-	tooSlow = 100 * time.Millisecond // as long as a door waits for one answer
+	tooSlow = 200 * time.Millisecond // two tries of a door
 )
 
 // watchRedis notes when it stalls. A test on a machine that is busy must not take
 // that for a fault of moggyd.
 func (f *fleet) watchRedis(ctx context.Context) {
-	for rest(ctx, time.Now().Add(tooSlow/4)) {
+	for rest(ctx, time.Now().Add(tooSlow/8)) {
 		asked, back := time.Now(), f.seen.redisAway(stalls)
 		f.redis.Ask("SET watched 1") // as durable as what doors say
 		if time.Since(asked) > tooSlow {
