@@ -31,6 +31,8 @@ var complaints = [...]complaint{
 	{"BUSY", "is busy with a script", "type: redis-cli script kill"},
 	{"MASTERDOWN", "is a replica without its master", "start the master, or use redis+sentinel://"},
 	{"CLUSTERDOWN", "is a Cluster that is not whole", "type: redis-cli cluster info"},
+	{"ASK", "is a Cluster that moves what is asked for to another master", "wait, or type: redis-cli --cluster check"},
+	{"TRYAGAIN", "is a Cluster that moves what is asked for to another master", "wait, or type: redis-cli --cluster check"},
 	{"MOVED", "is part of a Cluster", "write redis+cluster:// in [store] url"},
 	{"CROSSSLOT", "is part of a Cluster", "write redis+cluster:// in [store] url"},
 	{"WRONGTYPE", "has something else under one of moggy's keys", "write ?prefix=… behind [store] url"},

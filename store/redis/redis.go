@@ -42,6 +42,10 @@
 // not are bounded by whitelist.MaxLearned. A table that nothing is added to expires
 // after the last of its rows, and not within a day.
 //
+// While a Cluster moves a slot to another master, what needs several keys of that slot
+// is refused: of the triplets and origins in it, and of entries where it is theirs. A
+// node goes on as if Redis were away for these alone, and merges them afterwards.
+//
 // Redis 6.2 or later will do. [ACL] are the rights that are needed.
 //
 // The package does not know who is family, nor when to ask.

@@ -4,8 +4,11 @@
 local page = redis.call('SCAN', ARGV[2], 'MATCH', ARGV[3], 'COUNT', ARGV[4])
 local rows = {}
 for _, key in ipairs(page[2]) do
-  local row = redis.call('GET', key)
-  if row then
+  -- What is in a slot that is being moved here may not be read before all is here,
+  -- and may be left out.
+  local row = redis.pcall('GET', key)
+  if type(row) == 'table' and not string.find(row.err, 'non local key', 1, true) then return row end
+  if type(row) == 'string' then
     rows[#rows + 1] = key
     rows[#rows + 1] = row
   end
