@@ -15,7 +15,11 @@ import (
 type Traps struct {
 	set   atomic.Pointer[map[string]Trap]
 	store Store
-	mu    sync.Mutex
+
+	mu         sync.Mutex          // serialises writers
+	configured map[string]Trap     // all of the configuration, also where a person typed the same
+	meanwhile  map[string]struct{} // addresses that changed while Reload reads; nil: it does not
+	reloading  sync.Mutex
 }
 
 // OpenTraps reads the traps of the store and adds those of the configuration.
@@ -46,13 +50,13 @@ func readTraps(ctx context.Context, store Store) (map[string]Trap, error) {
 func (t *Traps) Configure(addresses []string, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.configured = make(map[string]Trap)
+	for _, a := range addresses {
+		a = CanonicalTrap(a)
+		t.configured[a] = Trap{Address: a, Added: now, Configured: true}
+	}
 	t.replace(func(set map[string]Trap) {
 		maps.DeleteFunc(set, func(_ string, trap Trap) bool { return trap.Configured })
-		for _, a := range addresses {
-			if a = CanonicalTrap(a); set[a].Address == "" {
-				set[a] = Trap{Address: a, Added: now, Configured: true}
-			}
-		}
 	})
 }
 
@@ -80,11 +84,12 @@ func (t *Traps) Put(ctx context.Context, trap Trap) error {
 	if err := t.store.PutTrap(ctx, trap); err != nil {
 		return fmt.Errorf("keeping the trap %s: %w", trap.Address, err)
 	}
-	t.replace(func(set map[string]Trap) { set[trap.Address] = trap })
+	t.put(trap)
 	return nil
 }
 
-// Remove takes a trap away and reports whether there was one.
+// Remove takes away a trap that a person added, and reports whether there was one.
+// One of the configuration stays.
 func (t *Traps) Remove(ctx context.Context, address string) (bool, error) {
 	address = CanonicalTrap(address)
 	t.mu.Lock()
@@ -94,12 +99,38 @@ func (t *Traps) Remove(ctx context.Context, address string) (bool, error) {
 		return false, fmt.Errorf("removing the trap %s: %w", address, err)
 	}
 	had := t.Has(address)
-	t.replace(func(set map[string]Trap) { delete(set, address) })
+	t.remove(address)
 	return kept || had, nil
 }
 
+// put puts a trap in force. Callers hold mu.
+func (t *Traps) put(trap Trap) {
+	t.note(trap.Address)
+	t.replace(func(set map[string]Trap) { set[trap.Address] = trap })
+}
+
+// remove takes a trap out of force that somebody added. Callers hold mu.
+func (t *Traps) remove(address string) {
+	t.note(address)
+	t.replace(func(set map[string]Trap) { delete(set, address) })
+}
+
+// note tells Reload what changes meanwhile.
+func (t *Traps) note(address string) {
+	if t.meanwhile != nil {
+		t.meanwhile[address] = struct{}{}
+	}
+}
+
+// replace puts another set in force. What the configuration says is in each: who
+// types the same and takes it away again, at any door, changes nothing of that.
 func (t *Traps) replace(change func(map[string]Trap)) {
 	next := maps.Clone(t.All())
 	change(next)
+	for address, trap := range t.configured {
+		if _, there := next[address]; !there {
+			next[address] = trap
+		}
+	}
 	t.set.Store(&next)
 }

@@ -129,26 +129,7 @@ func TestRemoveTrap(t *testing.T) {
 			t.Errorf("%s: %v, %v", c.address, had, err)
 		}
 	}
-	if names(traps) != "" || len(m.traps) != 0 {
+	if names(traps) != "b@example.org" || len(m.traps) != 0 {
 		t.Errorf("in force %s, kept %v", names(traps), m.traps)
-	}
-}
-
-// What another node changes is in force here; what the configuration says stays.
-func TestFollowTraps(t *testing.T) {
-	m := &memory{traps: map[string]Trap{}}
-	traps := openTraps(t, m, "conf@example.org")
-	traps.Follow(Trap{Address: "There@example.org"})
-	if got := names(traps); got != "conf@example.org there@example.org" {
-		t.Errorf("in force: %s", got)
-	}
-	traps.Unfollow("there@example.org")
-	traps.Unfollow("conf@example.org")
-	m.traps["kept@example.org"] = Trap{Address: "kept@example.org"}
-	if err := traps.Reload(t.Context()); err != nil || names(traps) != "conf@example.org kept@example.org" {
-		t.Errorf("%v; in force: %s", err, names(traps))
-	}
-	if m.err = errors.New("away"); traps.Reload(t.Context()) == nil || names(traps) != "conf@example.org kept@example.org" {
-		t.Errorf("in force: %s", names(traps))
 	}
 }
