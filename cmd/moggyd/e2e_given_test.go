@@ -65,10 +65,33 @@ func socketUnwanted(t *testing.T, p programs) {
 		t.Errorf("moggyd ended with %d, not 1", code)
 	}
 	d.waitLog(`a socket at 127\.0\.0\.1:\d+ was given, where nothing in moggy\.toml listens`)
-	d.sockets = []*os.File{open(t, os.DevNull)}
-	d.run()
-	d.wait()
-	d.waitLog(`descriptor 3 is no TCP socket that listens`)
+	for why, file := range map[string]*os.File{"socket operation on non-socket": open(t, os.DevNull), "nothing listens on it": connected(t)} {
+		d.sockets = []*os.File{file}
+		d.run()
+		d.wait()
+		d.waitLog(`descriptor 3 is no TCP socket that listens: .*` + why)
+	}
+}
+
+// connected is a socket as inetd would give, that of somebody who has come.
+func connected(t *testing.T) *os.File {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	c, err := net.Dial("tcp4", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	file, err := c.(*net.TCPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	return file
 }
 
 func open(t *testing.T, name string) *os.File {

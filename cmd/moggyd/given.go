@@ -47,6 +47,9 @@ func takeSocket(fd int) (*net.TCPListener, error) {
 	syscall.CloseOnExec(fd)
 	file := os.NewFile(uintptr(fd), "given")
 	defer file.Close() // the listener has a descriptor of its own
+	if err := listens(fd); err != nil {
+		return nil, err
+	}
 	l, err := net.FileListener(file)
 	if err != nil {
 		return nil, err
@@ -57,6 +60,21 @@ func takeSocket(fd int) (*net.TCPListener, error) {
 		return nil, errors.New(l.Addr().String())
 	}
 	return tcp, nil
+}
+
+// listens returns nil if a socket listens: one that is connected, or bound alone, can
+// be made a net.Listener of, which accepts nobody. A system that cannot tell is
+// believed: it has no systemd.
+func listens(fd int) error {
+	switch on, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_ACCEPTCONN); {
+	case errors.Is(err, syscall.ENOPROTOOPT):
+		return nil
+	case err != nil:
+		return os.NewSyscallError("getsockopt", err)
+	case on == 0:
+		return errors.New("nothing listens on it")
+	}
+	return nil
 }
 
 // take returns the socket that listens at an address, once; nil: none does.
@@ -75,8 +93,11 @@ func (g *given) take(network, address string) *net.TCPListener {
 }
 
 // sameDoor reports whether a socket listens where it is wanted. No address at all
-// means any of this machine's.
+// means any of this machine's. An address of a link is another on each interface.
 func sameDoor(has, want *net.TCPAddr) bool {
+	if want.Zone != "" && has.Zone != want.Zone {
+		return false
+	}
 	return has.Port == want.Port && (has.IP.Equal(want.IP) || want.IP == nil && has.IP.IsUnspecified())
 }
 
