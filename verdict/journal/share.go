@@ -24,16 +24,17 @@ func (q Query) Holds() string { return string(newMatcher(q).needles[0]) }
 func (q Query) Asks(r *Record) bool { return newMatcher(q).match(r) }
 
 // Merge returns the records of two journals, the oldest first, those that stand in
-// both once, and of all that the newest limit; 0: all.
+// both once, and of all that the newest limit; 0: all. Recipients of one connection
+// that are decided within one millisecond have a record each.
 func Merge(a, b []Record, limit int) []Record {
 	type name struct {
-		ref, rule string
-		event     Event
-		at        int64
+		ref, rule, to string
+		event         Event
+		at            int64
 	}
 	seen := make(map[name]bool)
 	all := slices.DeleteFunc(slices.Concat(a, b), func(r Record) bool {
-		n := name{r.Ref, r.Rule, r.Event, r.Time.UnixMilli()}
+		n := name{r.Ref, r.Rule, r.To, r.Event, r.Time.UnixMilli()}
 		had := seen[n] && r.Ref != ""
 		seen[n] = true
 		return had

@@ -34,13 +34,18 @@ func TestMerge(t *testing.T) {
 		return Record{Time: now.Add(time.Duration(s) * time.Second).UTC(), Ref: ref, Event: EventDecided, Rule: "known", Node: node,
 			Peer: netip.MustParseAddrPort("192.0.2.7:1")}
 	}
-	own := []Record{at(1, "A", ""), at(3, "B", "")}
-	all := Merge(own, []Record{at(1, "A", "one"), at(2, "C", "two"), at(4, "D", "two")}, 0)
+	rcpt := func(to, node string) Record { // two come in one packet
+		r := at(3, "B", node)
+		r.To = to
+		return r
+	}
+	own := []Record{at(1, "A", ""), rcpt("x@example.org", ""), rcpt("y@example.org", "")}
+	all := Merge(own, []Record{at(1, "A", "one"), at(2, "C", "two"), rcpt("x@example.org", "one"), rcpt("y@example.org", "one"), at(4, "D", "two")}, 0)
 	var refs strings.Builder
 	for _, r := range all {
-		refs.WriteString(r.Ref + r.Node + " ")
+		refs.WriteString(r.Ref + r.Node + r.To + " ")
 	}
-	if refs.String() != "A Ctwo B Dtwo " {
+	if refs.String() != "A Ctwo Bx@example.org By@example.org Dtwo " {
 		t.Errorf("merged: %s", refs.String())
 	}
 	if last := Merge(own, nil, 1); len(last) != 1 || last[0].Ref != "B" {
