@@ -103,7 +103,8 @@ func (h *house) openStore(ctx context.Context) (err error) {
 
 // openRecords opens the journal, and makes the numbers.
 func (h *house) openRecords(context.Context) (err error) {
-	h.journal, err = journal.Open(journal.Options{Dir: desk.JournalDir(h.cfg.StateDir), Size: int64(h.cfg.Journal.Size), Log: h.log})
+	h.journal, err = journal.Open(journal.Options{
+		Dir: desk.JournalDir(h.cfg.StateDir), Size: int64(h.cfg.Journal.Size), Log: h.log, Told: h.told()})
 	if err != nil {
 		return err
 	}
@@ -133,7 +134,7 @@ func (h *house) openServer(context.Context) error {
 	if err != nil {
 		return err
 	}
-	h.server = proxy.New(proxy.Options{Judge: h.judge, Pit: h.pit, Journal: h.recorder(), Metrics: h.metrics, Log: h.log,
+	h.server = proxy.New(proxy.Options{Judge: h.judge, Pit: h.pit, Journal: h.journal, Metrics: h.metrics, Log: h.log,
 		Settings: settings(h.cfg), Doors: doors, Grace: h.cfg.Grace, Visitors: visitors(), Line: visitors(),
 		Healthy: h.store.Healthy, Dropped: h.journal.Dropped})
 	return nil

@@ -9,7 +9,6 @@ import (
 	"moggy/cmd/internal/keep"
 	"moggy/dnsbl"
 	"moggy/metrics"
-	"moggy/proxy"
 	"moggy/verdict/journal"
 )
 
@@ -28,29 +27,19 @@ func (e listEvents) Changed(c dnsbl.Change) {
 	}
 }
 
-// recorder writes what is decided into the journal, and tells the other doors.
-type recorder struct {
-	*journal.Journal
-	store keep.Store
-	node  string
-}
-
-func (h *house) recorder() proxy.Recorder {
+// told gives what is decided to the other doors; nil: there are none.
+func (h *house) told() func(journal.Record) {
 	if keep.Embedded(h.cfg) {
-		return h.journal
+		return nil
 	}
 	node, err := os.Hostname()
 	if err != nil {
 		node = h.cfg.Hostname
 	}
-	return recorder{h.journal, h.store, node}
-}
-
-// Append implements proxy.Recorder.
-func (r recorder) Append(rec journal.Record) {
-	r.Journal.Append(rec)
-	rec.Node = r.node
-	r.store.Tell(journal.Line(rec))
+	return func(r journal.Record) {
+		r.Node = node
+		h.store.Tell(journal.Line(r))
+	}
 }
 
 // said is a change in a sentence, with the decisions that hung on the list.

@@ -35,12 +35,18 @@ type Options struct {
 	Size  int64        // of all files together, bytes; 0: DefaultSize
 	Queue int          // records that may wait for the disk; 0: DefaultQueue
 	Log   *slog.Logger // told when writing fails, at most once a minute; nil: nobody
+
+	// Told is given each record that the queue has taken, in their order, whether the
+	// disk takes it or not; nil: nobody is. The writer calls it, one at a time, so who
+	// decides has nothing to do with what it costs. It must not wait.
+	Told func(Record)
 }
 
 // A Journal takes records and writes them down in the order in which they came.
 // Its methods may be called from many goroutines.
 type Journal struct {
 	queue   chan *Record
+	told    func(Record)
 	sink    io.WriteCloser
 	dir     string
 	log     *slog.Logger
@@ -101,11 +107,14 @@ func prepare(path string) (torn bool, err error) {
 
 // start begins the writer, which closes sink in the end.
 func start(sink io.WriteCloser, o Options, torn bool) *Journal {
-	j := &Journal{sink: sink, dir: o.Dir, log: o.Log,
+	j := &Journal{sink: sink, dir: o.Dir, log: o.Log, told: o.Told,
 		queue:   make(chan *Record, cmp.Or(o.Queue, DefaultQueue)),
 		written: make(chan struct{})}
 	if j.log == nil {
 		j.log = slog.New(slog.DiscardHandler)
+	}
+	if j.told == nil {
+		j.told = func(Record) {}
 	}
 	go j.write(torn)
 	return j
@@ -131,7 +140,7 @@ func (j *Journal) Append(r Record) {
 // full or writing failed.
 func (j *Journal) Dropped() int64 { return j.dropped.Load() }
 
-// Close writes what waits, and returns when it is written.
+// Close writes what waits, and returns when it is written, and all of it told.
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	if j.closed {

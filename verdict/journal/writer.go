@@ -16,7 +16,7 @@ func (j *Journal) write(torn bool) {
 	b := newBatch(torn)
 	var said time.Time
 	for r := range j.queue {
-		b.add(r)
+		j.add(b, r)
 		j.gather(b)
 		lost, err := b.flush(j.sink)
 		j.dropped.Add(lost)
@@ -35,11 +35,17 @@ func (j *Journal) gather(b *batch) {
 			if !ok {
 				return
 			}
-			b.add(r)
+			j.add(b, r)
 		default:
 			return
 		}
 	}
+}
+
+// add takes a record into a write, and tells of it.
+func (j *Journal) add(b *batch, r *Record) {
+	b.add(r)
+	j.told(*r)
 }
 
 // A batch is the lines of one write.
