@@ -51,38 +51,18 @@ func Defaults() map[whitelist.Class]Limit {
 	return limits
 }
 
-// For returns the limit of class c: the one in limits, else the default. A class
-// that somebody made up has Peer's, where it has none or leaves a field at zero.
-// The empty class, that of a denied peer, is Listed.
+// For returns the limit of class c: the one in limits as it is, else the default. A
+// class that somebody made up has Peer's where it has none. The empty class, that of
+// a denied peer, is Listed.
 func For(limits map[whitelist.Class]Limit, c whitelist.Class) Limit {
 	c = orListed(c)
-	l, given := limits[c]
-	standard, builtIn := builtInLimit(c)
-	switch {
-	case !builtIn:
-		return l.or(For(limits, whitelist.Peer))
-	case !given:
+	if l, given := limits[c]; given {
+		return l
+	}
+	if standard, ok := builtInLimit(c); ok {
 		return standard
 	}
-	return l
-}
-
-// or returns l with what is zero taken from m.
-func (l Limit) or(m Limit) Limit {
-	return Limit{
-		Rate:       orElse(l.Rate, m.Rate),
-		Burst:      orElse(l.Burst, m.Burst),
-		Open:       orElse(l.Open, m.Open),
-		Recipients: orElse(l.Recipients, m.Recipients),
-		Wait:       orElse(l.Wait, m.Wait),
-	}
-}
-
-func orElse[T int | time.Duration](v, other T) T {
-	if v == 0 {
-		return other
-	}
-	return v
+	return For(limits, whitelist.Peer)
 }
 
 func orListed(c whitelist.Class) whitelist.Class {

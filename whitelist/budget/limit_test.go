@@ -34,10 +34,9 @@ func TestDefaultsAreTheCallersOwn(t *testing.T) {
 func TestFor(t *testing.T) {
 	peer := Limit{Rate: 10, Burst: 20, Open: 30, Recipients: 40, Wait: time.Second}
 	mine := map[whitelist.Class]Limit{
-		whitelist.Peer:  peer,
-		whitelist.User:  {Rate: 7},
-		"newsletter":    {Rate: 1, Wait: 2 * time.Second},
-		"ticket-system": {},
+		whitelist.Peer: peer,
+		whitelist.User: {Rate: 7},
+		"newsletter":   {Rate: 1, Burst: 2, Open: 3},
 	}
 	standard := Defaults()
 	tests := []struct {
@@ -49,8 +48,7 @@ func TestFor(t *testing.T) {
 		{"given", mine, whitelist.Peer, peer},
 		{"given, and zero means zero", mine, whitelist.User, Limit{Rate: 7}},
 		{"built in, not given", mine, whitelist.Guesser, standard[whitelist.Guesser]},
-		{"made up, partly given", mine, "newsletter", Limit{Rate: 1, Burst: 20, Open: 30, Recipients: 40, Wait: 2 * time.Second}},
-		{"made up, given empty", mine, "ticket-system", peer},
+		{"made up, given, and zero means zero", mine, "newsletter", Limit{Rate: 1, Burst: 2, Open: 3}},
 		{"made up, not given", mine, "friends", peer},
 		{"made up, nothing given", nil, "friends", standard[whitelist.Peer]},
 		{"denied", standard, "", standard[whitelist.Listed]},
