@@ -210,11 +210,9 @@ func (j *judgement) knows(past, v *visit) bool {
 
 // letsIn reports whether an entry made at that time must be in force in a visit.
 //
-// A door that begins reads the entries that Redis has; its copy, if that is none. It
-// does not know where the log stood, so it cannot tell an emptied Redis to which
-// something was written since from one where all else was taken away. Then it has no
-// more than that, and neither has its copy soon, until a door that knew all gives it
-// back. So what was held counts for nothing to a life that began meanwhile.
+// A door that begins gives Redis what its copy has, if Redis was emptied since the copy
+// was made, and reads what Redis has then; or its copy, where Redis does not answer. So
+// what was held stays in force.
 func (c *chronicle) letsIn(since time.Time, v *visit) bool {
 	held := false // by this machine, whether Redis is there or not
 	for _, l := range v.door.lives {
@@ -231,7 +229,6 @@ func (c *chronicle) letsIn(since time.Time, v *visit) bool {
 		}
 		at := c.calm(later(since, l.ready), end, takes)
 		fresh := l.begun.After(since) && c.fine(l.begun, l.ready) && !l.alone
-		held = held && !c.emptied(l.begun, l.ready)
 		if l == v.door.lifeAt(v) {
 			return !at.IsZero() || fresh || held
 		}

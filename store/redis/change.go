@@ -108,7 +108,8 @@ func (s *Store) writeUntil(ctx context.Context, until string, changes []change) 
 // not added earlier: all that is in force on a node, for a [Follower] whose Redis
 // was emptied. Entries of
 // source Local are left out: each node has its own. An entry that a person took
-// away shortly before Redis lost that comes back. It returns how many came back.
+// away shortly before Redis lost that comes back. It returns how many came back. When
+// it fails Redis has some of it; whoever comes next begins anew.
 func (s *Store) Restore(ctx context.Context, entries iter.Seq[whitelist.Entry], traps iter.Seq[greylist.Trap]) (n int, err error) {
 	var changes []change
 	for c := range s.additions(entries, traps) {
@@ -123,9 +124,11 @@ func (s *Store) Restore(ctx context.Context, entries iter.Seq[whitelist.Entry], 
 	}
 	if len(changes) > 0 {
 		added, err := s.write(ctx, changes)
-		return n + added, s.explain(err)
+		if n += added; err != nil {
+			return n, s.explain(err)
+		}
 	}
-	return n, nil
+	return n, s.explain(s.whole(ctx))
 }
 
 // additions are the changes that add what is not there.

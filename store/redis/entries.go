@@ -92,7 +92,7 @@ func decodeEntry(field, row string) (e whitelist.Entry, ok bool) {
 // changes meanwhile it may see either. It fails where Redis is away.
 func (s *Store) Entries(ctx context.Context) iter.Seq2[whitelist.Entry, error] {
 	return func(yield func(whitelist.Entry, error) bool) {
-		place, err := s.place(ctx)
+		begun, err := s.place(ctx)
 		if err != nil {
 			yield(whitelist.Entry{}, s.explain(err))
 			return
@@ -117,7 +117,9 @@ func (s *Store) Entries(ctx context.Context) iter.Seq2[whitelist.Entry, error] {
 				return
 			}
 		}
-		s.noteRead(place)
+		if err := s.haveRead(ctx, begun); err != nil {
+			yield(whitelist.Entry{}, s.explain(err))
+		}
 	}
 }
 

@@ -58,7 +58,7 @@ func (s *Store) explain(err error) error {
 
 func means(err error) string {
 	switch {
-	case errors.Is(err, errMixed):
+	case errors.Is(err, errMixed), errors.Is(err, errEmptied):
 		return "cannot be believed"
 	case isTimeout(err):
 		return "does not answer in time"

@@ -18,6 +18,7 @@ type book struct {
 	entries           map[whitelist.EntryKey]whitelist.Entry
 	traps             map[string]greylist.Trap
 	reloads, restores int
+	place             string
 }
 
 // openBook reads what there is, and follows until the test ends.
@@ -83,6 +84,12 @@ func (b *book) Restore(ctx context.Context) error {
 	b.mu.Unlock()
 	_, err := b.s.Restore(ctx, maps.Values(entries), maps.Values(traps))
 	return err
+}
+
+func (b *book) At(place string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.place = place
 }
 
 func (b *book) get(net string, source whitelist.Source) (whitelist.Entry, bool) {

@@ -26,6 +26,7 @@
 //	moggy:{e}:traps          traps of persons: a hash
 //	moggy:{e}:l:00 to :3f    what was learned: hashes, swept, each expires as a whole
 //	moggy:{e}:log            the last changes, for the other nodes: a stream
+//	moggy:{e}:whole          that the above are all there: a word
 //	moggy:{r}:records        what nodes decided: a stream, which expires
 //	moggy:b:{BUDGET}         what nodes used of a budget: a hash, which expires
 //
@@ -108,15 +109,16 @@ type Store struct {
 	nonce   string        // of this Store, so that no two share a word
 	count   atomic.Uint64 // of calls
 
-	memory   *memory
-	learning chan struct{} // full while what was learned is written, and by persons' changes
-	queue    *queue
-	records  records
-	clock    atomic.Int64 // the caller's, in unix milliseconds, at the last Try
-	remember atomic.Int64 // Timers.Remember at the last Try, in milliseconds
-	damaged  atomic.Int64
-	survey   atomic.Pointer[survey]
-	read     atomic.Pointer[string] // where the log stood when Entries were last read whole
+	memory     *memory
+	learning   chan struct{} // full while what was learned is written, and by persons' changes
+	queue      *queue
+	records    records
+	clock      atomic.Int64 // the caller's, in unix milliseconds, at the last Try
+	remember   atomic.Int64 // Timers.Remember at the last Try, in milliseconds
+	damaged    atomic.Int64
+	survey     atomic.Pointer[survey]
+	read       atomic.Pointer[place]  // where Redis stood when entries or traps were first read whole
+	generation atomic.Pointer[string] // of Redis, that has what this node has; nil: not known yet
 
 	breaker breaker
 	fault   atomic.Pointer[error] // why the last pass of the mender failed

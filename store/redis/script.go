@@ -52,6 +52,9 @@ var rowsLua string
 //go:embed lua/follow.lua
 var followLua string
 
+//go:embed lua/whole.lua
+var wholeLua string
+
 //go:embed lua/append.lua
 var appendLua string
 
@@ -65,7 +68,7 @@ var exchangeLua string
 type scripts struct {
 	try, pass, mergeTriplet, mergeOrigin *goredis.Script
 	page, survey, probe                  *goredis.Script
-	write, rows, follow, sweep           *goredis.Script
+	write, rows, follow, sweep, whole    *goredis.Script
 	append, records, exchange            *goredis.Script
 }
 
@@ -76,7 +79,7 @@ func newScripts() scripts {
 	return scripts{
 		try: grey(tryLua), pass: grey(passLua), mergeTriplet: grey(mergeTripletLua), mergeOrigin: grey(mergeOriginLua),
 		page: plain(pageLua), survey: plain(surveyLua), probe: plain(probeLua),
-		write: telling(writeLua), rows: plain(rowsLua), follow: plain(followLua), sweep: telling(sweepLua),
+		write: telling(writeLua), rows: plain(rowsLua), follow: plain(followLua), whole: plain(wholeLua), sweep: telling(sweepLua),
 		append: plain(appendLua), records: plain(recordsLua), exchange: plain(exchangeLua),
 	}
 }

@@ -175,3 +175,5 @@ func (f bookFollower) Apply(changes []Change) {
 func (f bookFollower) Reload(ctx context.Context) error { return f.Book.Reload(ctx, time.Now()) }
 
 func (f bookFollower) Restore(context.Context) error { return errors.New("not asked for here") }
+
+func (f bookFollower) At(string) {}

@@ -13,7 +13,7 @@ import (
 // Traps yields the trap addresses that persons added.
 func (s *Store) Traps(ctx context.Context) iter.Seq2[greylist.Trap, error] {
 	return func(yield func(greylist.Trap, error) bool) {
-		place, err := s.place(ctx)
+		begun, err := s.place(ctx)
 		if err != nil {
 			yield(greylist.Trap{}, s.explain(err))
 			return
@@ -28,11 +28,12 @@ func (s *Store) Traps(ctx context.Context) iter.Seq2[greylist.Trap, error] {
 				return
 			}
 		}
+		if err == nil {
+			err = s.haveRead(ctx, begun)
+		}
 		if err != nil {
 			yield(greylist.Trap{}, s.explain(err))
-			return
 		}
-		s.noteRead(place)
 	}
 }
 

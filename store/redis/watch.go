@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"strconv"
 	"strings"
 	"time"
 
@@ -24,6 +23,10 @@ type Follower interface {
 	// Restore calls [Store.Restore] with what is in force: Redis has lost what it
 	// had. It was emptied, or an older copy of it took over.
 	Restore(ctx context.Context) error
+
+	// At says that all is in force by now that Redis had when its log stood at a
+	// place. Who keeps a copy keeps the place with it, for [Store.Lost].
+	At(place string)
 }
 
 // A Change is what became of one entry, or of one trap.
@@ -54,7 +57,7 @@ const (
 func (s *Store) Watch(ctx context.Context, f Follower) {
 	w := watcher{s: s, f: f}
 	if read := s.read.Load(); read != nil {
-		w.place = *read
+		w.at(read.message)
 	}
 	for wait := time.Duration(0); sleep(ctx, wait); {
 		switch more, err := w.look(ctx); {
@@ -70,63 +73,60 @@ func (s *Store) Watch(ctx context.Context, f Follower) {
 }
 
 type watcher struct {
-	s     *Store
-	f     Follower
-	place string // of the last message that was taken in; "": all is to be read
+	s       *Store
+	f       Follower
+	message string // of the log, the last that was taken in; "": all is to be read
+	lost    bool   // Redis has lost what it had, and has not been given all of it
 }
 
-// place is where the log stands.
-func (s *Store) place(ctx context.Context) (string, error) {
-	l, err := s.follow(ctx, "")
-	if err != nil {
-		return "", err
+// at notes how far the log was taken in.
+func (w *watcher) at(message string) {
+	if message != w.message {
+		w.message = message
+		w.f.At(place{w.s.known(), message}.String())
 	}
-	return l.messages[0].id, nil
 }
-
-// noteRead remembers where the log stood before entries or traps were first read
-// whole.
-func (s *Store) noteRead(place string) { s.read.CompareAndSwap(nil, &place) }
 
 // look takes in what is new; more says that there may be more.
 func (w *watcher) look(ctx context.Context) (more bool, err error) {
-	if w.place == "" {
-		return true, w.reload(ctx)
-	}
-	l, err := w.s.follow(ctx, w.place)
-	switch {
-	case err != nil:
+	l, err := w.s.follow(ctx, w.message)
+	if err != nil {
 		return false, err
-	case l.gone && l.lost(w.place):
+	}
+	known := w.s.generation.Load()
+	switch {
+	case known != nil && (w.lost || l.lost(place{*known, w.message})):
 		return true, w.restore(ctx)
-	case l.gone:
-		w.place = ""
-		return true, nil
+	case l.gone || w.message == "":
+		return true, w.reload(ctx)
 	}
 	w.apply(l.messages)
 	return len(l.messages) >= watchMost, nil
 }
 
 func (w *watcher) reload(ctx context.Context) error {
-	place, err := w.s.place(ctx)
+	p, err := w.s.place(ctx)
 	if err != nil {
 		return err
 	}
 	if err := w.f.Reload(ctx); err != nil {
 		return err
 	}
-	w.place = place
+	w.at(p.message)
 	return nil
 }
 
 func (w *watcher) restore(ctx context.Context) error {
-	w.s.o.Log.Error("Redis has lost what it had: giving it what this node knows", "redis", w.s.at.String())
-	w.s.memory.restore()
-	w.s.arm()
+	if !w.lost {
+		w.s.o.Log.Error("Redis has lost what it had: giving it what this node knows", "redis", w.s.at.String())
+		w.s.memory.restore()
+		w.s.arm()
+	}
+	w.lost = true
 	if err := w.f.Restore(ctx); err != nil {
 		return err
 	}
-	w.place = ""
+	w.lost, w.message = false, ""
 	return nil
 }
 
@@ -143,7 +143,7 @@ func (w *watcher) apply(messages []message) {
 	if len(all) > 0 {
 		w.f.Apply(all)
 	}
-	w.place = messages[len(messages)-1].id
+	w.at(messages[len(messages)-1].id)
 }
 
 // change is what one row of a message says; false if that is nothing for the
@@ -191,40 +191,33 @@ type message struct {
 // An excerpt is what of the log was found from a place on: the message there and
 // those behind it, or, when that one is gone, the first that is left.
 type excerpt struct {
-	gone     bool
-	messages []message
+	generation string // of Redis
+	gone       bool
+	messages   []message
 }
 
-// lost reports whether Redis no longer has what it had when the log stood at
-// place. Else the log was cut, because it grew.
-func (l *excerpt) lost(place string) bool {
-	if len(l.messages) == 0 || len(l.messages[0].fields) == 0 {
+// lost reports whether Redis no longer has what it had at a place. Else, if the
+// message is gone, the log was cut, because it grew.
+func (l *excerpt) lost(p place) bool {
+	switch {
+	case l.generation != p.generation:
+		return true
+	case !l.gone:
+		return false
+	case len(l.messages) == 0 || len(l.messages[0].fields) == 0:
 		return true
 	}
 	first := l.messages[0]
-	return first.fields[0] == nameBorn || !earlier(place, first.id)
+	return first.fields[0] == nameBorn || !earlier(p.message, first.id)
 }
 
-// earlier compares the places of two messages: milliseconds, a dash, and a number.
-func earlier(a, b string) bool {
-	ams, an := split(a)
-	bms, bn := split(b)
-	return ams < bms || ams == bms && an < bn
-}
-
-func split(id string) (ms, n uint64) {
-	left, right, _ := strings.Cut(id, "-")
-	ms, _ = strconv.ParseUint(left, 10, 64)
-	n, _ = strconv.ParseUint(right, 10, 64)
-	return ms, n
-}
-
-// follow reads the log from a place on.
-func (s *Store) follow(ctx context.Context, place string) (l excerpt, err error) {
+// follow reads the log from a message on.
+func (s *Store) follow(ctx context.Context, from string) (l excerpt, err error) {
 	a := answer{}
-	if a.values, err = s.call(ctx, s.scripts.follow, []string{s.key("log")}, place, watchMost); err != nil {
+	if a.values, err = s.call(ctx, s.scripts.follow, []string{s.key("log"), s.key("whole")}, from, watchMost); err != nil {
 		return l, err
 	}
+	l.generation = a.text()
 	l.gone = a.text() == "gone"
 	messages := answer{values: a.list()}
 	for len(messages.values) > 0 {

@@ -1,6 +1,7 @@
 package keep
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -29,6 +30,7 @@ type copier struct {
 
 // todo is what of the copy may differ from what is in force.
 type todo struct {
+	place   string // of Redis' log, up to which all is in the copy when this is done; "": not known
 	all     bool
 	entries map[whitelist.EntryKey]struct{}
 	traps   map[string]struct{}
@@ -62,6 +64,9 @@ func (c *copier) changed(changes []redis.Change) {
 // all has the copy made anew, but for what is in it already.
 func (c *copier) all() { c.add(func(t *todo) { t.all = true }) }
 
+// at says how far the copy goes when all up to now is done.
+func (c *copier) at(place string) { c.add(func(t *todo) { t.place = place }) }
+
 func (c *copier) add(more func(*todo)) {
 	if c.store.copy == nil {
 		return
@@ -69,8 +74,8 @@ func (c *copier) add(more func(*todo)) {
 	c.mu.Lock()
 	more(&c.todo)
 	if c.todo.all { // which takes in the rest
-		c.todo = newTodo()
-		c.todo.all = true
+		clear(c.todo.entries)
+		clear(c.todo.traps)
 	}
 	c.mu.Unlock()
 	select {
@@ -110,9 +115,10 @@ func (c *copier) copy(ctx context.Context) {
 	t := c.take()
 	err := c.rows(ctx, t)
 	if err == nil {
+		c.store.setMark(t.place)
 		return
 	}
-	c.all()
+	c.add(func(next *todo) { next.all, next.place = true, cmp.Or(next.place, t.place) })
 	if ctx.Err() == nil {
 		c.store.copied(err)
 		pause(ctx, again)

@@ -5,7 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"moggy/cmd/internal/config"
 	"moggy/cmd/internal/peers"
+	"moggy/whitelist"
 )
 
 // TestEmptied: a Redis that has lost all gets it back from a door, persons' entries,
@@ -110,4 +112,111 @@ func TestTakenAwayMeanwhile(t *testing.T) {
 	if n := r.Count("HLEN k:{e}:said"); n != 0 || one.has("192.0.2.0/24") {
 		t.Errorf("it came back: %d rows", n)
 	}
+}
+
+// TestEmptiedWhileAway: a door that opens without Redis, which comes back without what
+// it had and is told at once what the door learned meanwhile, gives it the rest, too.
+func TestEmptiedWhileAway(t *testing.T) {
+	r := peers.StartRedis(t)
+	one := openDoor(t, r)
+	one.put(person("192.0.2.0/24"))
+	one.copies()
+	one.shut()
+	r.Kill()
+	one.open()
+	must(t, one.book.Learn(learned(1), time.Now()))
+	r.Start()
+	within(t, patience, "what was learned is told", func() bool { return one.store.Stats().Pending == 0 })
+	within(t, patience, "given back", func() bool { return r.Count("HLEN k:{e}:said") == 1 })
+	if !one.has("192.0.2.0/24") || one.book.List().Len() != 2 {
+		t.Errorf("in force: %s", one.inForce())
+	}
+}
+
+// TestEmptiedAndWrittenWhileShut: nor does it matter that a person was first, or that
+// somebody gave back a part of it and died.
+func TestEmptiedAndWrittenWhileShut(t *testing.T) {
+	r := peers.StartRedis(t)
+	one := openDoor(t, r)
+	one.put(person("192.0.2.0/24"))
+	one.putTrap("trap@example.org")
+	one.copies()
+	one.marked()
+	one.shut()
+	r.Ask("FLUSHALL")
+	one.byTool(func(tool Store) error { return tool.PutEntry(t.Context(), person("198.51.100.0/24")) })
+	one.open()
+	if !one.has("192.0.2.0/24") || !one.has("198.51.100.0/24") || !one.traps.Has("trap@example.org") {
+		t.Errorf("in force: %s", one.inForce())
+	}
+	other := openDoor(t, r)
+	if one.inForce() != other.inForce() {
+		t.Errorf("in force at the other door: %s", other.inForce())
+	}
+}
+
+// TestLastTakenAway: a Redis from which the last was taken away has lost nothing.
+func TestLastTakenAway(t *testing.T) {
+	r := peers.StartRedis(t)
+	one := openDoor(t, r)
+	one.put(person("192.0.2.0/24"))
+	one.copies()
+	one.marked()
+	one.shut()
+	one.byTool(func(tool Store) error {
+		return tool.DeleteEntry(t.Context(), person("192.0.2.0/24").Net, whitelist.Operator)
+	})
+	one.open()
+	if n := r.Count("HLEN k:{e}:said"); n != 0 || one.has("192.0.2.0/24") {
+		t.Errorf("it came back: %d rows", n)
+	}
+	one.put(person("198.51.100.0/24"))
+	one.copies()
+	if one.has("192.0.2.0/24") {
+		t.Error("it came back later")
+	}
+}
+
+// TestAnotherMemory: what a door had in common with others is not for those with whom
+// it shares another Redis now, unless that is new.
+func TestAnotherMemory(t *testing.T) {
+	r := peers.StartRedis(t)
+	one, others := openDoor(t, r), &door{t: t, c: config.Default()}
+	one.put(person("192.0.2.0/24"))
+	one.copies()
+	one.marked()
+	one.shut()
+	others.c.StateDir, others.c.Store.URL = t.TempDir(), r.URL("others")
+	others.open()
+	t.Cleanup(func() { others.shut() })
+	others.put(person("198.51.100.0/24"))
+	one.c.Store.URL = r.URL("others")
+	one.open()
+	if one.has("192.0.2.0/24") || others.has("192.0.2.0/24") {
+		t.Error("it came to the others")
+	}
+	one.copies()
+	one.c.Store.URL = r.URL("new")
+	one.again()
+	if !one.has("198.51.100.0/24") {
+		t.Errorf("in force with a new one: %s", one.inForce())
+	}
+}
+
+// marked waits until the copy says how far it goes.
+func (d *door) marked() {
+	d.t.Helper()
+	within(d.t, patience, "the copy says how far it goes", func() bool {
+		lost, err := d.store.Lost(d.t.Context(), d.store.mark())
+		return err == nil && !lost && d.store.mark() != ""
+	})
+}
+
+// byTool does something as the tool does while the door is shut.
+func (d *door) byTool(do func(Store) error) {
+	d.t.Helper()
+	tool, err := OpenAlone(d.c)
+	must(d.t, err)
+	defer tool.Close()
+	must(d.t, do(tool))
 }

@@ -21,11 +21,7 @@ func (s *shared) Follow(ctx context.Context, book *whitelist.Book, traps *greyli
 	var copying sync.WaitGroup
 	defer copying.Wait()
 	copying.Go(func() { f.copier.run(ctx) })
-	if s.fellBack.Load() {
-		f.catchUp(ctx)
-	} else {
-		f.copier.all()
-	}
+	f.begin(ctx)
 	s.Watch(ctx, f)
 }
 
@@ -39,29 +35,21 @@ type follower struct {
 
 var _ redis.Follower = (*follower)(nil)
 
-// catchUp reads what a door has from its copy until Redis says it. Redis may have
-// answered for the traps alone, or for the entries: then Watch has a place to go
-// on from, and would not read the rest.
-func (f *follower) catchUp(ctx context.Context) {
-	for f.reread(ctx) != nil && pause(ctx, again) {
+// begin puts in force what Redis has, where that is not so yet, and waits until Redis
+// answers. Redis may have answered for the traps alone, or for the entries: then Watch
+// has a place to go on from, and would not read the rest.
+func (f *follower) begin(ctx context.Context) {
+	if !f.store.fellBack.Load() {
+		f.copier.all()
+		return
+	}
+	for f.first(ctx) != nil && pause(ctx, again) {
 	}
 }
 
-// reread gives an empty Redis what is in force here before that is read from it. All
-// doors may have been down when it lost what it had, and none could say so.
-func (f *follower) reread(ctx context.Context) error {
-	entries, err := collect(f.store.Store.Entries(ctx))
-	if err != nil {
+func (f *follower) first(ctx context.Context) error {
+	if err := f.store.catchUp(ctx); err != nil {
 		return err
-	}
-	traps, err := collect(f.store.Store.Traps(ctx))
-	if err != nil {
-		return err
-	}
-	if len(entries)+len(traps) == 0 {
-		if err := f.Restore(ctx); err != nil {
-			return err
-		}
 	}
 	return f.Reload(ctx)
 }
@@ -107,13 +95,12 @@ func (f *follower) Reload(ctx context.Context) error {
 	return nil
 }
 
+// At implements redis.Follower.
+func (f *follower) At(place string) { f.copier.at(place) }
+
 // Restore implements redis.Follower.
 func (f *follower) Restore(ctx context.Context) error {
-	n, err := f.store.Restore(ctx, f.book.List().All(), typed(f.traps.All()))
-	if err == nil {
-		f.store.log.Warn("Redis had lost entries; those in force here were given back to it", "entries", n)
-	}
-	return err
+	return f.store.restore(ctx, f.book.List().All(), typed(f.traps.All()))
 }
 
 // typed are the traps that persons added.

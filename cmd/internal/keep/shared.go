@@ -17,34 +17,49 @@ import (
 
 // shared is the store of several doors, with a copy of its entries and traps on
 // this machine. Only the first reading falls back to the copy: what is read later
-// has to be what Redis says. A Redis that then turns out to have neither entries nor
-// traps is given those of the copy.
+// has to be what Redis says. A Redis that has lost what it had since the copy was
+// made is given that before anything is read from it.
 type shared struct {
 	*redis.Store
 	copy *bolt.Store // nil: none
 	log  *slog.Logger
 
 	entriesRead, trapsRead atomic.Bool
+	caughtUp               atomic.Bool // Redis has what the copy had
 	fellBack               atomic.Bool // the copy was read
 }
 
+var _ whitelist.Sweeper = (*shared)(nil)
+
 // Entries implements whitelist.Store.
 func (s *shared) Entries(ctx context.Context) iter.Seq2[whitelist.Entry, error] {
-	return firstOr(s, &s.entriesRead, s.Store.Entries(ctx), func(b *bolt.Store) iter.Seq2[whitelist.Entry, error] { return b.Entries(ctx) })
+	if s.copy == nil || s.entriesRead.Swap(true) {
+		return s.Store.Entries(ctx)
+	}
+	return firstOf(ctx, s, s.Store.Entries(ctx), s.copy.Entries(ctx))
 }
 
 // Traps implements greylist.Store.
 func (s *shared) Traps(ctx context.Context) iter.Seq2[greylist.Trap, error] {
-	return firstOr(s, &s.trapsRead, s.Store.Traps(ctx), func(b *bolt.Store) iter.Seq2[greylist.Trap, error] { return b.Traps(ctx) })
+	if s.copy == nil || s.trapsRead.Swap(true) {
+		return s.Store.Traps(ctx)
+	}
+	return firstOf(ctx, s, s.Store.Traps(ctx), s.copy.Traps(ctx))
 }
 
-// firstOr is rows, or those of the copy where they are asked for the first time and
-// Redis does not answer, or has none: it may have lost them.
-func firstOr[T any](s *shared, read *atomic.Bool, rows iter.Seq2[T, error], copied func(*bolt.Store) iter.Seq2[T, error]) iter.Seq2[T, error] {
+// firstOf is rows, as they are when Redis has been given what it had lost, or those of
+// the copy where it does not answer.
+func firstOf[T any](ctx context.Context, s *shared, rows, copied iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		all, err := collect(rows)
-		if first := !read.Swap(true); first && s.copy != nil && len(all) == 0 {
-			all, err = fallBack(s, err, copied(s.copy))
+		var all []T
+		err := s.catchUp(ctx)
+		if err == nil {
+			all, err = collect(rows)
+		}
+		if err != nil {
+			s.log.Error("Redis cannot be read; this machine's copy of the allow list is in force until it can", "error", err)
+			s.fellBack.Store(true)
+			all, err = collect(copied)
 		}
 		for _, row := range all {
 			if !yield(row, nil) {
@@ -56,19 +71,6 @@ func firstOr[T any](s *shared, read *atomic.Bool, rows iter.Seq2[T, error], copi
 			yield(none, err)
 		}
 	}
-}
-
-// fallBack is what the copy has. fault is why Redis has not; nil: it is empty.
-func fallBack[T any](s *shared, fault error, copied iter.Seq2[T, error]) ([]T, error) {
-	all, err := collect(copied)
-	switch {
-	case fault != nil:
-		s.log.Error("Redis cannot be read; this machine's copy of the allow list is in force until it can", "error", fault)
-	case len(all) == 0:
-		return nil, nil // as it should be; a copy that cannot be read is no worse
-	}
-	s.fellBack.Store(true)
-	return all, err
 }
 
 func collect[T any](rows iter.Seq2[T, error]) (all []T, err error) {
