@@ -51,21 +51,25 @@ func Open(ctx context.Context, o Options) (*Book, error) {
 func (b *Book) SetLocal(entries []Entry) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.list.Store(b.List().withLocal(entries))
+	before := b.List()
+	b.list.Store(before.withLocal(entries))
+	for net := range before.tables[Local.rank()].All() {
+		b.tell(EntryKey{Net: net, Source: Local})
+	}
 	for _, e := range entries {
 		b.tell(e.Key())
 	}
 }
 
-// load returns the entries that are in force, and the learned ones that are not any
-// more. It holds no lock.
+// load returns the entries that are in force, as the store has them, and the learned
+// ones that are not any more. It holds no lock.
 func (b *Book) load(ctx context.Context, now time.Time) (entries []Entry, gone []EntryKey, err error) {
 	for e, err := range b.store.Entries(ctx) {
 		if err != nil {
 			return nil, nil, err
 		}
-		switch e = b.withUse(e); {
-		case e.InForce(now):
+		switch {
+		case b.withUse(e).InForce(now):
 			entries = append(entries, e)
 		case !e.Source.Said():
 			gone = append(gone, e.Key())

@@ -351,7 +351,7 @@ func TestSetLocal(t *testing.T) {
 			t.Errorf("%s: %s", a, got)
 		}
 	}
-	if before.Look(addr("10.1.1.1"), Anywhere, epoch).Class != Own || !slices.Equal(*told, []string{"172.16.0.0/12"}) || len(m.rows) != 2 {
+	if before.Look(addr("10.1.1.1"), Anywhere, epoch).Class != Own || !slices.Equal(*told, []string{"10.0.0.0/8", "172.16.0.0/12"}) || len(m.rows) != 2 {
 		t.Errorf("told %v, kept %v", *told, m.rows)
 	}
 	b.SetLocal(nil)

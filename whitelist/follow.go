@@ -17,7 +17,12 @@ func (b *Book) Follow(e Entry) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.list.Store(b.List().With(b.withUse(e)))
+	before := b.List()
+	list := before.With(e)
+	if r, ok := before.tables[e.Source.rank()].Get(e.Net); ok {
+		list.keepUse(e.Net, e.Source.rank(), r)
+	}
+	b.list.Store(list)
 	b.tell(e.Key())
 }
 
@@ -44,6 +49,7 @@ func (b *Book) Reload(ctx context.Context, now time.Time) error {
 	b.mu.Unlock()
 	entries, gone, err := b.load(ctx, now)
 	list := NewList(slices.Values(entries))
+	list.keepUses(b.List())
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -69,14 +75,33 @@ func (l *List) over(other *List, keys map[EntryKey]struct{}) *List {
 	}
 	other = other.withLocal(local)
 	for k := range keys {
-		if k.Source == Local {
+		rank := k.Source.rank()
+		if k.Source == Local || rank == len(sources) {
 			continue
 		}
-		if e, ok := l.Get(k.Net, k.Source); ok {
-			other = other.With(e)
+		if r, ok := l.tables[rank].Get(k.Net); ok {
+			other = other.replace(rank, other.tables[rank].InsertPersist(k.Net, r))
 		} else {
 			other = other.Without(k.Net, k.Source)
 		}
 	}
 	return other
+}
+
+// keepUse has the row of a network know of a use that another was told of.
+func (l *List) keepUse(net netip.Prefix, rank int, other *row) {
+	if r, ok := l.tables[rank].Get(net); ok {
+		r.keepUse(other)
+	}
+}
+
+// keepUses is that for all rows of another list. Nobody may have this one yet.
+func (l *List) keepUses(other *List) {
+	for rank, t := range other.tables {
+		for net, r := range t.All() {
+			if r.used.Load() > 0 {
+				l.keepUse(net, rank, r)
+			}
+		}
+	}
 }

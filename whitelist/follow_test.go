@@ -187,3 +187,48 @@ func TestReloadKeepsUses(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// What comes from the store while a use waits does not pass for word of that use.
+func TestUsesAreNotLost(t *testing.T) {
+	e := until(entry("192.0.2.7/32", Peer, Passed), time.Hour)
+	e.Renew = time.Hour
+	theirs := e
+	theirs.Used = epoch.Add(21 * time.Minute)
+	for name, news := range map[string]func(*Book, *memory) error{
+		"follow": func(b *Book, _ *memory) error { b.Follow(theirs); return nil },
+		"reload": func(b *Book, m *memory) error {
+			m.LearnEntries(theirs)
+			return b.Reload(t.Context(), epoch.Add(time.Minute))
+		},
+		"follow while reloading": func(b *Book, m *memory) error {
+			s := slowReader{m, make(chan struct{}), make(chan struct{}), nil}
+			b.store = s
+			done := make(chan error)
+			go func() { done <- b.Reload(t.Context(), epoch.Add(time.Minute)) }()
+			<-s.asked
+			b.Follow(theirs)
+			b.Unfollow(EntryKey{e.Net, "later"})
+			close(s.more)
+			return <-done
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := store(e)
+			b, _ := open(t, m)
+			used := epoch.Add(30 * time.Minute)
+			b.List().Classify(e.Net.Addr(), Mail, used)
+			if err := news(b, m); err != nil {
+				t.Fatal(err)
+			}
+			if got, _ := b.List().Get(e.Net, e.Source); !got.Used.Equal(used) {
+				t.Errorf("used %v, want %v", got.Used, used)
+			}
+			if written, _ := b.Flush(epoch.Add(31 * time.Minute)); written != 1 {
+				t.Errorf("%d uses were told", written)
+			}
+			if written, _ := b.Flush(epoch.Add(32 * time.Minute)); written != 0 {
+				t.Errorf("%d were told again", written)
+			}
+		})
+	}
+}

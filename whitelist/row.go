@@ -61,6 +61,14 @@ func (r *row) touch(now int64) {
 	}
 }
 
+// keepUse takes over a later use that another row of the entry was told of; the store
+// has still to be.
+func (r *row) keepUse(other *row) {
+	if used := other.used.Load(); used > r.used.Load() {
+		r.used.Store(used)
+	}
+}
+
 // stamp brings seconds to what a row holds of them: from 1970 to 2106.
 func stamp(s int64) uint32 { return uint32(min(max(s, 0), math.MaxUint32)) }
 
