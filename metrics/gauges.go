@@ -22,6 +22,8 @@ func (m *Metrics) watch(f factory, g Gauges, lists []string) {
 		counterFunc("allow_refused_total", "Learned entries that were not remembered for want of room.", g.EntriesRefused),
 		counterFunc("hints_dropped_total", "Mails of our users of whose domains nothing was learned, because too many waited for DNS.", g.HintsDropped),
 		counterFunc("login_reports_refused_total", "Reports of logins that made no sense, or came without the key.", g.ReportsRefused),
+		counterFunc("budget_exchanges_total", "Budgets that were exchanged with the doors that share the memory, each time.", g.Exchanged),
+		counterFunc("budget_unshared_total", "Connections and recipients that those doors were not told of, or perhaps not.", g.Unshared),
 		newEntriesCollector(g.Entries),
 		newHitsCollector(lists, g.Lists),
 	)

@@ -20,7 +20,7 @@ import (
 
 // Health is what the admin page knows beside the numbers.
 type Health struct {
-	Hostname string                  // by which it may be asked, beside localhost and every bare address
+	Hostname func() string           // by which it may be asked, beside localhost and every bare address; nil: none
 	Ready    func() map[string]error // what keeps the daemon from its work, by name; empty: nothing; nil: never anything
 	Degraded func() map[string]error // what it goes on without, by name; as Ready
 	Page     http.Handler            // answers /, for people; nil: it names the rest
@@ -106,7 +106,7 @@ func (h Health) ours(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return true
 	}
-	return host == "" || strings.EqualFold(host, "localhost") || strings.EqualFold(host, h.Hostname)
+	return host == "" || strings.EqualFold(host, "localhost") || h.Hostname != nil && strings.EqualFold(host, h.Hostname())
 }
 
 // The bounds of one request to the admin page.

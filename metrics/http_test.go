@@ -84,12 +84,14 @@ func TestPage(t *testing.T) {
 }
 
 func TestForeignNamesAreTurnedAway(t *testing.T) {
-	h := New(Options{}).Handler(Health{Hostname: "mx.example.org"})
+	name := "mx0.example.org"
+	h := New(Options{}).Handler(Health{Hostname: func() string { return name }})
+	name = "mx.example.org" // by a new configuration
 	for host, ours := range map[string]bool{
 		"localhost": true, "LocalHost:9925": true, "127.0.0.1": true, "127.0.0.1:9925": true, "[::1]": true, "[::1]:9925": true,
 		"192.0.2.7:80": true, "mx.example.org": true, "MX.Example.Org.:9925": true, "": true,
 		"evil.example": false, "evil.example:9925": false, "localhost.evil.example": false, "127.0.0.1.evil.example": false,
-		"mx.example.org.evil.example": false, "xlocalhost": false, "2130706433": false, "0x7f.1": false, ":9925": true,
+		"mx0.example.org": false, "mx.example.org.evil.example": false, "xlocalhost": false, "2130706433": false, "0x7f.1": false, ":9925": true,
 	} {
 		for _, path := range []string{"/", "/metrics", "/healthz", "/readyz"} {
 			want := http.StatusMisdirectedRequest

@@ -47,6 +47,8 @@ type Gauges struct {
 	EntriesRefused func() float64        // learned entries that did not fit since the start; at rest 0
 	HintsDropped   func() float64        // mails of our users of which nothing was learned; at rest 0
 	ReportsRefused func() float64        // reports of logins that made no sense, or came without the key; at rest 0
+	Exchanged      func() float64        // budgets told to the other doors, each time; at rest 0
+	Unshared       func() float64        // connections and recipients that they were not told of, or perhaps not; at rest 0
 }
 
 // Entries are the numbers of rows of the allow and deny list.

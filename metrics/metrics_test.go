@@ -277,10 +277,12 @@ func TestGauges(t *testing.T) {
 	got := series(t, New(Options{Gauges: Gauges{
 		Slots: func() float64 { return 100 }, SlotsUsed: func() float64 { return 7 }, Triplets: func() float64 { return 1e6 },
 		JournalDropped: func() float64 { return 3 }, StoreUp: func() bool { return false },
+		Exchanged: func() float64 { return 8 }, Unshared: func() float64 { return 9 },
 		Entries: func() Entries { asked++; return Entries{Allowed: 1, Denied: 2, Local: 3, Passed: 4, Trapped: 5} },
 	}}))
 	for name, want := range map[string]float64{"moggy_slots{}": 100, "moggy_slots_used{}": 7, "moggy_grey_triplets{}": 1e6,
-		"moggy_journal_dropped_total{}": 3, "moggy_store_up{}": 0, `moggy_allow_entries{kind="allow"}`: 1, `moggy_allow_entries{kind="deny"}`: 2,
+		"moggy_journal_dropped_total{}": 3, "moggy_store_up{}": 0,
+		"moggy_budget_exchanges_total{}": 8, "moggy_budget_unshared_total{}": 9, `moggy_allow_entries{kind="allow"}`: 1, `moggy_allow_entries{kind="deny"}`: 2,
 		`moggy_allow_entries{kind="local"}`: 3, `moggy_allow_entries{kind="passed"}`: 4, `moggy_allow_entries{kind="trap"}`: 5} {
 		if n, ok := got[name]; !ok || n != want {
 			t.Errorf("%s is %v, want %v", name, n, want)

@@ -10,6 +10,7 @@ import (
 	"moggy/dnsbl"
 	"moggy/metrics"
 	"moggy/whitelist"
+	"moggy/whitelist/budget"
 )
 
 // gauges are the numbers that the house keeps and the metrics show.
@@ -26,7 +27,17 @@ func (h *house) gauges() metrics.Gauges {
 		EntriesRefused: func() float64 { return float64(h.book.Refused()) },
 		HintsDropped:   h.ofFamily(func(f *family) float64 { return float64(f.hints.Dropped()) }),
 		ReportsRefused: h.ofFamily(func(f *family) float64 { c := f.ears.Counts(); return float64(c.Malformed + c.Refused) }),
+		Exchanged:      h.ofFleet(func(s budget.Sharing) int64 { return s.Told }),
+		Unshared:       h.ofFleet(func(s budget.Sharing) int64 { return s.Lost }),
 	}
+}
+
+// ofFleet reads a figure of what doors tell each other; nil if there is one door.
+func (h *house) ofFleet(read func(budget.Sharing) int64) func() float64 {
+	if h.fleet == nil {
+		return nil
+	}
+	return func() float64 { return float64(read(h.fleet.Sharing())) }
 }
 
 // lists are how the DNS lists stand; nil if there are none.
@@ -106,6 +117,7 @@ func faultTexts(faults map[string]string) (texts []string) {
 // health says what keeps moggyd from its work, its backends, and that it goes on
 // without its store. The page says it to people.
 func (h *house) health() metrics.Health {
-	return metrics.Health{Hostname: h.cfg.Hostname, Page: h.page(), Ready: h.server.Ready,
+	hostname := func() string { return h.asked.Load().Policy.Hostname }
+	return metrics.Health{Hostname: hostname, Page: h.page(), Ready: h.server.Ready,
 		Degraded: func() map[string]error { return map[string]error{"store": h.store.Healthy()} }}
 }
