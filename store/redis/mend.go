@@ -1,13 +1,10 @@
 package redis
 
 import (
+	"cmp"
 	"context"
-	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
-
-	"moggy/greylist"
 )
 
 // A breaker keeps calls away from a Redis that does not answer, so that each does
@@ -136,10 +133,8 @@ func (s *Store) pass(ctx context.Context, all bool) error {
 	s.mending.Lock()
 	defer s.mending.Unlock()
 	err := s.probe(ctx)
-	for _, do := range []func(context.Context) error{s.tell, s.flush, s.appendAll, s.sweep, func(ctx context.Context) error { return s.estimate(ctx, all) }} {
-		if err == nil {
-			err = do(ctx)
-		}
+	if err == nil {
+		err = s.give(ctx, s.tell, s.flush, s.appendAll, s.sweep, func(ctx context.Context) error { return s.estimate(ctx, all) })
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -151,6 +146,23 @@ func (s *Store) pass(ctx context.Context, all bool) error {
 	return err
 }
 
+// give does one thing after the other, and returns the first error. When one fails it
+// probes again: where a part of a Cluster is away the rest goes on, and where all is
+// away it does not wait for each thing in vain.
+func (s *Store) give(ctx context.Context, things ...func(context.Context) error) (first error) {
+	for _, do := range things {
+		err := do(ctx)
+		if err == nil {
+			continue
+		}
+		first = cmp.Or(first, err)
+		if s.probe(ctx) != nil {
+			break
+		}
+	}
+	return first
+}
+
 // probe finds out whether Redis takes what it is given, and closes the breaker.
 func (s *Store) probe(ctx context.Context) error {
 	_, err := s.call(ctx, s.scripts.probe, []string{s.key("probe")})
@@ -159,108 +171,4 @@ func (s *Store) probe(ctx context.Context) error {
 		s.breaker.close()
 	}
 	return err
-}
-
-// How tell works: so many rows at a time, from so many goroutines.
-const (
-	tellRows    = 1000
-	tellWorkers = 8
-)
-
-// tell gives Redis what happened while it was away: origins first, which let
-// more in. What changes meanwhile is left for the next pass.
-func (s *Store) tell(ctx context.Context) error {
-	for range s.memory.dirty()/tellRows + 1 {
-		s.memory.mu.Lock()
-		origins, triplets := s.memory.origins.some(tellRows), s.memory.triplets.some(tellRows)
-		s.memory.mu.Unlock()
-		if len(origins)+len(triplets) == 0 {
-			return nil
-		}
-		if err := each(origins, func(k greylist.Key) error { return s.tellOrigin(ctx, k) }); err != nil {
-			return err
-		}
-		if err := each(triplets, func(k greylist.Key) error { return s.tellTriplet(ctx, k) }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// each calls f for all of them, from several goroutines, until one fails.
-func each[T any](all []T, f func(T) error) error {
-	var next atomic.Int64
-	var failed atomic.Pointer[error]
-	var wg sync.WaitGroup
-	for range min(tellWorkers, len(all)) {
-		wg.Go(func() {
-			for i := next.Add(1); i <= int64(len(all)) && failed.Load() == nil; i = next.Add(1) {
-				if err := f(all[i-1]); err != nil {
-					failed.Store(&err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if err := failed.Load(); err != nil {
-		return *err
-	}
-	return nil
-}
-
-func (s *Store) tellTriplet(ctx context.Context, k greylist.Key) error {
-	m := s.memory
-	m.mu.Lock()
-	t, turn := m.triplets.told(k)
-	m.mu.Unlock()
-	if turn == 0 {
-		return nil
-	}
-	r, err := s.keepTriplet(ctx, t)
-	if err != nil {
-		return fmt.Errorf("telling of a triplet: %w", err)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if r.state.Tries == 0 { // out of its window
-		m.triplets.drop(k, turn)
-		return nil
-	}
-	m.triplets.settle(k, tripletMemory{state: r.state}, turn)
-	return nil
-}
-
-func (s *Store) keepTriplet(ctx context.Context, t tripletMemory) (reply, error) {
-	h := hints{state: t.state, tripletTurn: 1}
-	args := []any{s.clock.Load(), s.wall(), t.window.Milliseconds(), t.who, t.about}
-	return s.grey(s.call(ctx, s.scripts.mergeTriplet, []string{t.key}, h.append(args)...))
-}
-
-func (s *Store) tellOrigin(ctx context.Context, k greylist.Key) error {
-	m := s.memory
-	m.mu.Lock()
-	o, turn := m.origins.told(k)
-	m.mu.Unlock()
-	if turn == 0 {
-		return nil
-	}
-	r, err := s.keepOrigin(ctx, o)
-	if err != nil {
-		return fmt.Errorf("telling of an origin: %w", err)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if r.known.Since.IsZero() { // forgotten by now
-		m.origins.drop(k, turn)
-		return nil
-	}
-	o.known = r.known
-	m.origins.settle(k, o, turn)
-	return nil
-}
-
-func (s *Store) keepOrigin(ctx context.Context, o originMemory) (reply, error) {
-	h := hints{known: o.known, originTurn: 1}
-	args := []any{s.clock.Load(), s.wall(), up(o.remember), kindWord(o.kind), o.about}
-	return s.grey(s.call(ctx, s.scripts.mergeOrigin, []string{o.key}, h.append(args)...))
 }
