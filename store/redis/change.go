@@ -18,15 +18,16 @@ import (
 type change struct {
 	op, key, name, row string
 	ends               string // of a learned entry, unix milliseconds; "": never
+	at                 string // when it was found out or forgotten, the same; "": when it is written
 }
 
 // What a change does.
 const (
 	opPut   = "put"   // in the place of what is there
-	opDel   = "del"   // takes it away
-	opAdd   = "add"   // where nothing is there, or what was added earlier
+	opDel   = "del"   // takes it away, unless it was added later
+	opAdd   = "add"   // where nothing is there, or what was added earlier; not what was taken away since
 	opUse   = "use"   // a later time of use, only where it is there
-	opLearn = "learn" // unless what is there was found out later
+	opLearn = "learn" // unless what is there was found out later, or it was taken away since
 )
 
 // What the followers' name of a row begins with.
@@ -84,13 +85,13 @@ func (s *Store) write(ctx context.Context, changes []change) (int, error) {
 }
 
 func (s *Store) writeUntil(ctx context.Context, until string, changes []change) (int, error) {
-	keys, args := []string{s.key("log")}, []any{until, logLength}
+	keys, args := []string{s.key("log"), s.key("gone")}, []any{until, logLength}
 	for _, c := range changes {
 		i := slices.Index(keys, c.key)
 		if i < 0 && c.key != "" {
 			i, keys = len(keys), append(keys, c.key)
 		}
-		args = append(args, c.op, i+1, c.name, c.row, c.ends)
+		args = append(args, c.op, i+1, c.name, c.row, c.ends, c.at)
 	}
 	values, err := s.call(ctx, s.scripts.write, keys, args...)
 	if err != nil {

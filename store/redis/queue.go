@@ -27,8 +27,13 @@ type queue struct {
 type item struct {
 	entry whitelist.Entry
 	gone  bool
+	at    time.Time // when it was found out or forgotten, by the clock of those who call
+	sent  bool      // Redis may have it
 	turn  uint64
 }
+
+// use reports whether the item is a time of use of what was known before.
+func (i item) use() bool { return !i.gone && i.entry.Used.After(i.entry.Added) }
 
 func newQueue(most int) *queue {
 	return &queue{most: most, items: map[whitelist.EntryKey]item{}}
@@ -63,15 +68,20 @@ func (q *queue) drop(k whitelist.EntryKey) {
 }
 
 // knowsBetter reports whether something was learned here of an entry that Redis
-// has not been told.
-func (q *queue) knowsBetter(k whitelist.EntryKey) bool {
+// has not been told. A use does not count against its being taken away. What is left
+// out because of it Redis says again when it is told. From when that may be on, all
+// that Redis says is heard.
+func (q *queue) knowsBetter(c Change) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	_, there := q.items[k]
-	return there && !k.Source.Said()
+	i, there := q.items[c.Key]
+	if !there || i.sent || c.Key.Source.Said() {
+		return false
+	}
+	return c.Entry.Net.IsValid() || !i.use()
 }
 
-// some are at most so many items.
+// some are at most so many items, to be sent.
 func (q *queue) some(most int) (keys []whitelist.EntryKey, items []item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -79,6 +89,8 @@ func (q *queue) some(most int) (keys []whitelist.EntryKey, items []item) {
 		if len(keys) == most {
 			break
 		}
+		i.sent = true
+		q.items[k] = i
 		keys, items = append(keys, k), append(items, i)
 	}
 	return keys, items
@@ -106,18 +118,20 @@ func (q *queue) snapshot() snapshot {
 	return s
 }
 
-// on is an entry of Redis with what waits on top; false if it is to go. What was
-// asked for is taken out.
+// on is an entry of Redis with what waits on top, as write.lua has it; false if it is
+// to go. What was asked for is taken out.
 func (s snapshot) on(e whitelist.Entry) (whitelist.Entry, bool) {
 	i, ok := s[e.Key()]
 	delete(s, e.Key())
 	switch {
 	case !ok:
+		return e, true
 	case i.gone:
-		return e, false
-	case !e.Source.Said():
-		return i.entry, true
-	case i.entry.Used.After(e.Used):
+		return e, e.Added.After(i.at)
+	case !e.Source.Said() && !e.Added.After(i.entry.Added):
+		e, i.entry = i.entry, e
+	}
+	if i.entry.Used.After(e.Used) {
 		e.Used = i.entry.Used.UTC().Truncate(time.Second)
 	}
 	return e, true
@@ -138,8 +152,9 @@ func (s snapshot) rest() iter.Seq[whitelist.Entry] {
 // second. While Redis is away they wait; it never waits for them. Of an entry that
 // a person made only the time of use is taken, and only if it is still there when
 // it is written. Where another node found something out later, that stays, and so
-// does the latest time of use. An entry that does not pass Entry.Check is dropped
-// and counted.
+// does the latest time of use. What was taken away after it was found out stays away,
+// whatever its use; what has only ended comes back. An entry that does not pass
+// Entry.Check is dropped and counted.
 func (s *Store) LearnEntries(list ...whitelist.Entry) {
 	for _, e := range list {
 		switch {
@@ -147,19 +162,29 @@ func (s *Store) LearnEntries(list ...whitelist.Entry) {
 			s.queue.lost.Add(1)
 		case e.Source.Said() && e.Used.IsZero():
 		default:
-			s.queue.put(e.Key(), item{entry: e})
+			s.queue.put(e.Key(), item{entry: e, at: s.found(e)})
 		}
 	}
 	s.arm()
 }
 
-// ForgetEntries takes learned entries away in the same manner. Keys of persons'
-// entries change nothing.
+// found is when an entry was found out: now, after what was forgotten just before,
+// unless it was used and may be an old one.
+func (s *Store) found(e whitelist.Entry) time.Time {
+	if e.Used.IsZero() {
+		return s.o.Clock().Add(time.Millisecond)
+	}
+	return e.Added
+}
+
+// ForgetEntries takes learned entries away in the same manner, but for what another
+// node finds out later than now. Keys of persons' entries change nothing.
 func (s *Store) ForgetEntries(keys ...whitelist.EntryKey) {
+	now := s.o.Clock()
 	for _, k := range keys {
 		if k.Net.IsValid() && !k.Source.Said() {
 			k.Net = whitelist.Canonical(k.Net)
-			s.queue.put(k, item{gone: true})
+			s.queue.put(k, item{gone: true, at: now})
 		}
 	}
 	s.arm()
@@ -195,7 +220,7 @@ func (s *Store) flushSome(ctx context.Context) (more bool, err error) {
 
 // learned is the change that an item asks for.
 func (s *Store) learned(k whitelist.EntryKey, i item) change {
-	c := change{op: opLearn, key: s.entryTable(k), name: nameEntry + entryField(k)}
+	c := change{op: opLearn, key: s.entryTable(k), name: nameEntry + entryField(k), at: milli(i.at)}
 	switch {
 	case i.gone:
 		c.op = opDel

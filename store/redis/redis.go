@@ -16,7 +16,13 @@
 // two differ by a second or more; answers are brought back to the node's clock.
 // So a node with a wrong clock lets nobody in early, to within a second. Where a
 // replica with another clock becomes the master, the times kept are wrong by the
-// difference: the machines of Redis need NTP, those of moggy only for their logs.
+// difference: the machines of Redis need NTP.
+//
+// That is so for triplets and origins alone. When an entry was added, used and
+// ends, and when it was forgotten, is kept by the clock of the node that says so, and
+// compared with those of others: an entry of a node whose clock is an hour behind ends
+// an hour early everywhere, and what is forgotten there may come back. So the machines
+// of moggy need NTP too, to agree to within seconds.
 //
 // # What is in Redis
 //
@@ -25,6 +31,7 @@
 //	moggy:{e}:said           entries of persons: a hash
 //	moggy:{e}:traps          traps of persons: a hash
 //	moggy:{e}:l:00 to :3f    what was learned: hashes, swept, each expires as a whole
+//	moggy:{e}:gone           which entries and traps were taken away: a hash, swept
 //	moggy:{e}:log            the last changes, for the other nodes: a stream
 //	moggy:{e}:whole          that the above are all there: a word
 //	moggy:{r}:records        what nodes decided: a stream, which expires
@@ -42,6 +49,12 @@
 // them have ended, so that a fifth of the rows at most are old. The rows that have
 // not are bounded by whitelist.MaxLearned. A table that nothing is added to expires
 // after the last of its rows, and not within a day.
+//
+// What is taken away by a person, or because of a login, is noted with the time, so
+// that a node that was cut off meanwhile does not bring it back; what is found out or
+// said later takes the note away. The notes are swept in the same walk after 30 days,
+// and there are 100,000 at most: beyond, none is added, and what is taken away then may
+// come back from such a node.
 //
 // While a Cluster moves a slot to another master, what needs several keys of that slot
 // is refused: of the triplets and origins in it, and of entries where it is theirs. A

@@ -17,20 +17,24 @@ const (
 
 // sweepAfter is how long a row stays that has ended. A door gives times of use to
 // Redis minutes after the use: what has ended as far as Redis knows may have been
-// renewed. A door that had lost its way to Redis puts back what it knows better.
+// renewed. A door that had lost its way to Redis gives it the uses that wait, which put
+// back what has only ended, and not what was taken away.
 const sweepAfter = time.Hour
 
+// sweepGone is how long it is remembered that something was taken away.
+const sweepGone = 30 * 24 * time.Hour
+
 // A lap is how far this door has gone in its walk over the tables of what was
-// learned. All doors walk, each on its own.
+// learned, and that of what was taken away. All doors walk, each on its own.
 type lap struct {
 	last   time.Time // when the last page was swept
-	table  int
+	table  int       // buckets: what was taken away
 	cursor string
 }
 
 // newLap begins anywhere: of doors that are often started anew, too, each table
 // has its turn.
-func newLap() lap { return lap{last: time.Now(), table: rand.IntN(buckets), cursor: "0"} }
+func newLap() lap { return lap{last: time.Now(), table: rand.IntN(buckets + 1), cursor: "0"} }
 
 // Sweeps implements whitelist.Sweeper: what was learned and has ended is taken away
 // by the clock of Redis, an hour later or more.
@@ -52,10 +56,13 @@ func (s *Store) sweep(ctx context.Context) error {
 // sweepPage sweeps a page, and returns how many rows it took away. If there may be
 // more of them the same page is next.
 func (s *Store) sweepPage(ctx context.Context) (gone int, err error) {
-	l := &s.lap
+	l, table := &s.lap, s.key("gone")
+	if l.table < buckets {
+		table = s.bucket(l.table)
+	}
 	a := answer{}
-	a.values, err = s.call(ctx, s.scripts.sweep, []string{s.key("log"), s.bucket(l.table)},
-		l.cursor, sweepRows, sweepAfter.Milliseconds(), logLength, sweepMost)
+	a.values, err = s.call(ctx, s.scripts.sweep, []string{s.key("log"), table},
+		l.cursor, sweepRows, sweepAfter.Milliseconds(), logLength, sweepMost, sweepGone.Milliseconds())
 	if err != nil {
 		return 0, err
 	}
@@ -65,7 +72,7 @@ func (s *Store) sweepPage(ctx context.Context) (gone int, err error) {
 	case a.bad || n == sweepMost:
 		return int(n), a.err()
 	case cursor == "0":
-		l.table = (l.table + 1) % buckets
+		l.table = (l.table + 1) % (buckets + 1)
 	}
 	l.cursor = cursor
 	return int(n), nil

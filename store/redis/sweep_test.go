@@ -23,7 +23,7 @@ func sweepAll(t *testing.T, s *Store) (gone int) {
 		n, err := s.sweepPage(t.Context())
 		must(t, err)
 		gone += n
-		if was.table == buckets-1 && s.lap.table == 0 {
+		if was.table == buckets && s.lap.table == 0 {
 			return gone
 		}
 	}

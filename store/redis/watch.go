@@ -163,7 +163,7 @@ func (w *watcher) change(name, row string) (c Change, ok bool) {
 	if !ok {
 		w.s.damaged.Add(1)
 	}
-	return c, ok && !w.s.queue.knowsBetter(c.Key)
+	return c, ok && !w.s.queue.knowsBetter(c)
 }
 
 func entryChange(field, row string) (c Change, ok bool) {
