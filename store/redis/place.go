@@ -82,14 +82,15 @@ var errEmptied = errors.New("Redis was emptied while it was read")
 
 // haveRead ends a reading that began at a place. Nothing that was read may be
 // believed where Redis was emptied meanwhile, or before: what is in force here has to
-// be given to it first.
+// be given to it first. A node that knew no generation has nothing in force that a new
+// Redis lacks, which others may be filling.
 func (s *Store) haveRead(ctx context.Context, begun place) error {
 	ended, err := s.place(ctx)
 	if err != nil {
 		return err
 	}
 	s.generation.CompareAndSwap(nil, &begun.generation)
-	if known := s.known(); begun.generation != known || ended.generation != known {
+	if known := s.known(); known != "" && (begun.generation != known || ended.generation != known) {
 		return errEmptied
 	}
 	s.read.CompareAndSwap(nil, &begun)

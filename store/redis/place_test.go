@@ -144,6 +144,22 @@ func TestEmptiedWhileRead(t *testing.T) {
 	}
 }
 
+// TestFilledWhileRead: who has nothing reads what there is of a Redis that is new.
+func TestFilledWhileRead(t *testing.T) {
+	server := start(t)
+	s := openAt(t, Options{URL: server.url("w"), patience: calm})
+	must(t, s.PutEntry(t.Context(), person("192.0.2.0/24")))
+	for _, err := range s.Entries(t.Context()) {
+		must(t, err)
+		server.do("SET", "w:{e}:whole", "another")
+	}
+	b := &book{s: s}
+	looks(t, &watcher{s: s, f: b})
+	if b.size() != 1 {
+		t.Errorf("%d in force", b.size())
+	}
+}
+
 // TestLost asks for places of one Redis that is new, that is emptied, and whose log is cut.
 func TestLost(t *testing.T) {
 	server := start(t)
