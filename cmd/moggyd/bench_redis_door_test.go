@@ -65,17 +65,6 @@ func newcomer(i int) netip.Addr {
 // returner is the i-th of the strangers that come back. Each has a network of its own.
 func returner(i int) netip.Addr { return netip.AddrFrom4([4]byte{127, byte(128 + i/256), byte(i), 1}) }
 
-// buildForBench makes our programs.
-func buildForBench(b *testing.B) programs {
-	b.Helper()
-	dir := b.TempDir()
-	out, err := exec.CommandContext(b.Context(), "go", "build", "-buildvcs=false", "-o", dir, ".", "../moggy").CombinedOutput()
-	if err != nil {
-		b.Fatalf("%v\n%s", err, out)
-	}
-	return programs{filepath.Join(dir, "moggyd"), filepath.Join(dir, "moggy")}
-}
-
 // sinkForBench starts a backend and returns its address.
 func sinkForBench(b *testing.B) string {
 	b.Helper()

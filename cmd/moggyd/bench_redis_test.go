@@ -3,14 +3,11 @@ package main_test
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"runtime"
 	"testing"
 	"time"
 
 	"moggy/cmd/internal/peers"
-	"moggy/verdict"
-	"moggy/verdict/journal"
 )
 
 // What these benchmarks do. The machine is not theirs alone: sessions are short, and each kind comes to all doors in
@@ -38,7 +35,7 @@ func openRedisBench(b *testing.B) *redisBench {
 	if runtime.GOOS != "linux" {
 		b.Skip("only Linux calls from every 127.x and tells in /proc what a process uses")
 	}
-	return &redisBench{b: b, redis: peers.StartRedis(b), programs: buildForBench(b), backend: sinkForBench(b)}
+	return &redisBench{b: b, redis: peers.StartRedis(b), programs: build(b), backend: sinkForBench(b)}
 }
 
 // alone is a door with the embedded store.
@@ -235,19 +232,3 @@ const (
 	scriptsRun  = `EVAL "return tonumber(string.match(redis.call('INFO', 'commandstats'), 'evalsha:calls=(%d+)'))" 0`
 	commandsRun = `EVAL "return tonumber(string.match(redis.call('INFO', 'stats'), 'total_commands_processed:(%d+)'))" 0`
 )
-
-// BenchmarkRedisRecord is what a connection's own goroutine spends on a record for the other doors: it becomes a line
-// there, and is sent later.
-func BenchmarkRedisRecord(b *testing.B) {
-	f := verdict.Facts{Ref: journal.NewRef(), Listener: "smtp", Peer: netip.AddrPortFrom(friendAt(1), 4000), Helo: "peer.test",
-		Sender: from, Recipient: to}
-	v := verdict.Decide(&f, &verdict.Policy{Hostname: "mx.test", GreyCode: 451})
-	const records = 100_000
-	for b.Loop() {
-		for range records {
-			journal.Line(journal.Decided(time.Now(), &f, &v))
-		}
-	}
-	b.ReportMetric(micro(b.Elapsed())/records/float64(b.N), "µs/record")
-	b.ReportMetric(0, "ns/op")
-}

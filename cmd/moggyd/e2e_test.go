@@ -60,7 +60,7 @@ var cases = []struct {
 type programs struct{ moggyd, moggy string }
 
 // build makes them, in a directory that is removed when the test has ended.
-func build(t *testing.T) programs {
+func build(t testing.TB) programs {
 	t.Helper()
 	dir := t.TempDir()
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", dir, ".", "../moggy").CombinedOutput()

@@ -107,10 +107,10 @@ func (s *Store) writeUntil(ctx context.Context, until string, changes []change) 
 
 // Restore puts back what Redis no longer has, and leaves alone what it has that was
 // not added earlier: all that is in force on a node, for a [Follower] whose Redis
-// was emptied. Entries of
-// source Local are left out: each node has its own. An entry that a person took
-// away shortly before Redis lost that comes back. It returns how many came back. When
-// it fails Redis has some of it; whoever comes next begins anew.
+// was emptied. Entries of source Local are left out: each node has its own. An entry
+// that a person took away shortly before Redis lost that comes back; what was taken
+// away since does not. It returns how many came back. When it fails Redis has some of
+// it, and no generation: whoever comes next gives it all.
 func (s *Store) Restore(ctx context.Context, entries iter.Seq[whitelist.Entry], traps iter.Seq[greylist.Trap]) (n int, err error) {
 	var changes []change
 	for c := range s.additions(entries, traps) {

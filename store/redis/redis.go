@@ -33,7 +33,7 @@
 //	moggy:{e}:l:00 to :3f    what was learned: hashes, swept, each expires as a whole
 //	moggy:{e}:gone           which entries and traps were taken away: a hash, swept
 //	moggy:{e}:log            the last changes, for the other nodes: a stream
-//	moggy:{e}:whole          that the above are all there: a word
+//	moggy:{e}:whole          that all there was to give is there: a word of chance
 //	moggy:{r}:records        what nodes decided: a stream, which expires
 //	moggy:b:{BUDGET}         what nodes used of a budget: a hash, which expires
 //
