@@ -28,9 +28,9 @@ type Health struct {
 
 // Handler answers /metrics, /healthz (the process lives), /readyz (200, or 503
 // and one line for each fault; what the daemon goes on without is named, too) and /,
-// which names them. It answers GET and HEAD
-// only, and only requests that name a host of ours: a page of somebody else's,
-// whose name was made to lead here, cannot read it (DNS rebinding).
+// which names them. It answers GET and HEAD only, and only requests that name a host
+// of ours: a page of somebody else's, whose name was made to lead here, cannot read it
+// (DNS rebinding).
 func (m *Metrics) Handler(h Health) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
