@@ -173,7 +173,7 @@ func nameServer(ts *testscript.TestScript, _ bool, args []string) {
 // The DNS lists have been asked about the addresses that are named. What it says of
 // its alarms and of its health is in alarms.json and health.json, how long ago the
 // last login report came in login, what of budgets is used in the lines of the file
-// used: ADDRESS CLASS N, and what is wrong with the store in fault. Its firewalls are in the directory daemon: it may see
+// used: ADDRESS CLASS N, what is wrong with the store in fault, and who shares it in nodes. Its firewalls are in the directory daemon: it may see
 // others than the tool.
 func daemon(ts *testscript.TestScript, _ bool, args []string) {
 	d, closer := open(ts)
@@ -185,8 +185,14 @@ func daemon(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	furnish(ts, d.(*desk.Local))
 	d.(*desk.Local).Figures = func() desk.Figures {
-		fault, _ := os.ReadFile(ts.MkAbs("fault")) // of the store; most sessions have none
-		return desk.Figures{Since: time.Now().Add(-52 * time.Hour), Version: "v1.2.3", Held: 1, Slots: 750, StoreFault: strings.TrimSpace(string(fault))}
+		fault, _ := os.ReadFile(ts.MkAbs("fault"))  // of the store; most sessions have none
+		shared, _ := os.ReadFile(ts.MkAbs("nodes")) // the names of machines; most sessions have none
+		var nodes []desk.Node
+		for name := range strings.FieldsSeq(string(shared)) {
+			nodes = append(nodes, desk.Node{Name: name, Seen: time.Now()})
+		}
+		return desk.Figures{Since: time.Now().Add(-52 * time.Hour), Version: "v1.2.3", Held: 1, Slots: 750,
+			StoreFault: strings.TrimSpace(string(fault)), Nodes: nodes}
 	}
 	l, err := desk.Listen(desk.SocketPath(ts.MkAbs("state")))
 	ts.Check(err)

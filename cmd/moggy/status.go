@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -215,6 +216,9 @@ func (t *tool) storeText(s desk.Status) string {
 	}
 	if f.StoreFault != "" {
 		return text + " " + t.paint(red, "FAULT ") + printable(f.StoreFault)
+	}
+	if by := f.SharedBy(time.Now()); by != "" {
+		text += ", " + printable(by)
 	}
 	if f.StoreDropped > 0 {
 		text += t.paint(yellow, fmt.Sprintf(", %d rows dropped for want of room", f.StoreDropped))

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -32,10 +31,7 @@ func (h *house) told() func(journal.Record) {
 	if keep.Embedded(h.cfg) {
 		return nil
 	}
-	node, err := os.Hostname()
-	if err != nil {
-		node = h.cfg.Hostname
-	}
+	node := keep.NodeName(h.cfg)
 	return func(r journal.Record) {
 		r.Node = node
 		h.store.Tell(journal.Line(r))

@@ -109,7 +109,10 @@ var alarmRemedies = map[string]string{
 func storeOf(s *desk.Status) status.Store {
 	f, name := s.Figures, s.Store
 	do := "see that Redis runs there, has room, and lets moggyd's user write"
-	if name == "embedded" {
+	if by := f.SharedBy(time.Now()); by != "" && f.StoreFault == "" {
+		name += ", " + by
+	}
+	if s.Store == "embedded" {
 		name += ", " + desk.StorePath(s.StateDir)
 		do = "make room on the disk of " + s.StateDir + ", and see that moggyd may write there"
 	}

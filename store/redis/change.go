@@ -58,14 +58,9 @@ var errLate = errors.New("it took too long, and was not kept; try again")
 func (s *Store) now(ctx context.Context, c change) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.o.patience)
 	defer cancel()
-	a := answer{}
-	var err error
-	if a.values, err = s.call(ctx, s.scripts.probe, []string{s.key("probe")}); err != nil {
+	clock, err := s.ping(ctx, "")
+	if err != nil {
 		return 0, fmt.Errorf("nothing was kept: %w", s.explain(err))
-	}
-	clock, _ := a.number()
-	if a.bad {
-		return 0, fmt.Errorf("nothing was kept: %w", s.explain(a.err()))
 	}
 	n, err := s.writeUntil(ctx, strconv.FormatInt(clock+s.o.patience.Milliseconds(), 10), []change{c})
 	switch _, refused := errors.AsType[goredis.Error](err); {

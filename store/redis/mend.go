@@ -165,7 +165,7 @@ func (s *Store) give(ctx context.Context, things ...func(context.Context) error)
 
 // probe finds out whether Redis takes what it is given, and closes the breaker.
 func (s *Store) probe(ctx context.Context) error {
-	_, err := s.call(ctx, s.scripts.probe, []string{s.key("probe")})
+	_, err := s.ping(ctx, s.o.Name)
 	s.report(ctx, err)
 	if err == nil {
 		s.breaker.close()

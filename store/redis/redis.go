@@ -33,6 +33,7 @@
 //	moggy:{e}:l:00 to :3f    what was learned: hashes, swept, each expires as a whole
 //	moggy:{e}:gone           which entries and traps were taken away: a hash, swept
 //	moggy:{e}:log            the last changes, for the other nodes: a stream
+//	moggy:{e}:nodes          who is here: a hash, which expires
 //	moggy:{e}:whole          that all there was to give is there: a word of chance
 //	moggy:{r}:records        what nodes decided: a stream, which expires
 //	moggy:b:{BUDGET}         what nodes used of a budget: a hash, which expires
@@ -80,6 +81,7 @@ import (
 // Options are what [Open] needs. Only URL has no default.
 type Options struct {
 	URL      string           // see [Open]
+	Name     string           // of this node, for Nodes; "": it is none, but a tool
 	Remember time.Duration    // how long Pass remembers until a Try has said; 36 days
 	Flush    time.Duration    // the least time between two writes of what was learned; 500 ms
 	Pending  int              // most changes of what was learned held until they are written; 100,000
@@ -130,6 +132,7 @@ type Store struct {
 	remember   atomic.Int64 // Timers.Remember at the last Try, in milliseconds
 	damaged    atomic.Int64
 	survey     atomic.Pointer[survey]
+	nodes      atomic.Pointer[[]Node]
 	read       atomic.Pointer[place]  // where Redis stood when entries or traps were first read whole
 	generation atomic.Pointer[string] // of Redis, that has what this node has; nil: not known yet
 
@@ -189,6 +192,7 @@ func (s *Store) Close() (err error) {
 		if s.pending() > 0 {
 			err = s.Sync()
 		}
+		s.leave()
 		err = errors.Join(err, s.client.Load().Close())
 	})
 	return err

@@ -117,6 +117,9 @@ func localOver(ctx context.Context, c *config.Config, store keep.Store) (*Local,
 func StoreFigures(store keep.Store) Figures {
 	s := store.Figures()
 	f := Figures{Triplets: s.Triplets, Origins: s.Origins, StorePending: s.Pending, StoreDropped: s.Dropped, StoreDamaged: s.Damaged}
+	for _, n := range store.Nodes() {
+		f.Nodes = append(f.Nodes, Node(n))
+	}
 	if err := store.Healthy(); err != nil {
 		f.StoreFault = err.Error()
 	}

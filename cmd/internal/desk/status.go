@@ -2,7 +2,9 @@ package desk
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"moggy/dnsbl"
@@ -53,8 +55,50 @@ type Figures struct {
 	StoreDropped   int64     `json:"store_dropped"` // rows there was no room for
 	StoreDamaged   int64     `json:"store_damaged"` // rows that made no sense
 	StoreFault     string    `json:"store_fault,omitempty"`
+	Nodes          []Node    `json:"nodes,omitempty"` // machines that share the store; none: it is this one's alone
 	JournalDropped int64     `json:"journal_dropped"` // records that were not written
 	Notes          []string  `json:"notes,omitempty"` // what else an operator should know
+}
+
+// A Node is a machine that shares the store.
+type Node struct {
+	Name string    `json:"name"`
+	Seen time.Time `json:"seen"` // when it last came to the store: within seconds if it is well
+}
+
+// missing is after how long a node is missed, and mostNodes how many of each kind are named.
+const (
+	missing   = 30 * time.Second
+	mostNodes = 8
+)
+
+// SharedBy names the machines that share the store, and since when which of them are
+// missed; "": there is one.
+func (f *Figures) SharedBy(now time.Time) string {
+	var here, missed []string
+	for _, n := range f.Nodes {
+		if now.Sub(n.Seen) > missing {
+			missed = append(missed, n.Name+" since "+n.Seen.Local().Format("15:04"))
+		} else {
+			here = append(here, n.Name)
+		}
+	}
+	text := several("shared by ", here)
+	if len(missed) > 0 {
+		text += several("; missed: ", missed)
+	}
+	return text
+}
+
+func several(before string, names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	text := before + strings.Join(names[:min(len(names), mostNodes)], ", ")
+	if more := len(names) - mostNodes; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 func (l *Local) figures() Figures {

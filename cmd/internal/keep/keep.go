@@ -10,6 +10,7 @@ import (
 	"context"
 	"iter"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -42,7 +43,23 @@ type Store interface {
 	Told(ctx context.Context, since time.Time, holds string) iter.Seq2[[]byte, error]
 
 	Figures() Figures
+
+	// Nodes are the machines that share it, this one among them; nil: there are no others.
+	Nodes() []Node
+
 	Close() error
+}
+
+// A Node is one of the machines that share a store.
+type Node = redis.Node
+
+// NodeName is what the others call this machine.
+func NodeName(c *config.Config) string {
+	name, err := os.Hostname()
+	if err != nil {
+		return c.Hostname
+	}
+	return name
 }
 
 // Figures are what a store counts.
@@ -66,7 +83,7 @@ func Open(c *config.Config, log *slog.Logger) (Store, error) {
 	if err != nil || Embedded(c) {
 		return embedded{file}, err
 	}
-	r, err := redis.Open(redis.Options{URL: c.Store.URL, Remember: c.Greylist.Remember, Log: log})
+	r, err := redis.Open(redis.Options{URL: c.Store.URL, Name: NodeName(c), Remember: c.Greylist.Remember, Log: log})
 	if err != nil {
 		file.Close()
 		return nil, err
@@ -95,6 +112,8 @@ func (embedded) Degraded() bool { return false }
 func (embedded) Follow(context.Context, *whitelist.Book, *greylist.Traps) {}
 
 func (embedded) Tell([]byte) {}
+
+func (embedded) Nodes() []Node { return nil }
 
 func (embedded) Told(context.Context, time.Time, string) iter.Seq2[[]byte, error] {
 	return func(func([]byte, error) bool) {}
