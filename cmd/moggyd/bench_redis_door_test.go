@@ -65,30 +65,6 @@ func newcomer(i int) netip.Addr {
 // returner is the i-th of the strangers that come back. Each has a network of its own.
 func returner(i int) netip.Addr { return netip.AddrFrom4([4]byte{127, byte(128 + i/256), byte(i), 1}) }
 
-// sinkForBench starts a backend and returns its address.
-func sinkForBench(b *testing.B) string {
-	b.Helper()
-	l := must(net.Listen("tcp4", "127.0.0.1:0"))
-	s := &fleetSink{mail: make(map[string]netip.Addr)}
-	ctx, cancel := context.WithCancel(context.Background())
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			serving.Go(func() { s.serve(ctx, conn) })
-		}
-	})
-	b.Cleanup(func() {
-		cancel()
-		l.Close()
-		serving.Wait()
-	})
-	return l.Addr().String()
-}
-
 // A benchDoor is a moggyd that is measured.
 type benchDoor struct {
 	*side
@@ -104,24 +80,13 @@ func doorForBench(b *testing.B, p programs, store, backend string) *benchDoor {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	log := must(os.Create(filepath.Join(dir, "log")))
-	defer log.Close()
-	cmd := exec.Command(p.moggyd, "-c", config)
-	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = log, log, child()
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	d := &benchDoor{&side{addr: addr, pid: cmd.Process.Pid, names: map[string]bool{"moggyd": true}}, admin}
+	d := &benchDoor{&side{addr: addr, pid: runForBench(b, p.moggyd, config), names: map[string]bool{"moggyd": true}}, admin}
 	allow := exec.CommandContext(b.Context(), p.moggy, "-c", config, "allow", "add", friendsNet, "--class", "peer", "--note", "bench")
 	if out, err := allow.CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
 	}
 	if err := peers.Poll(b.Context(), func() bool { return d.friend(b.Context(), 0).err == nil }); err != nil {
-		said, _ := os.ReadFile(log.Name()) // it is only for people
+		said, _ := os.ReadFile(config + ".log") // it is only for people
 		b.Fatalf("%v\n%s", d.friend(b.Context(), 0).err, said)
 	}
 	return d

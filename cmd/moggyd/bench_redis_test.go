@@ -35,7 +35,7 @@ func openRedisBench(b *testing.B) *redisBench {
 	if runtime.GOOS != "linux" {
 		b.Skip("only Linux calls from every 127.x and tells in /proc what a process uses")
 	}
-	return &redisBench{b: b, redis: peers.StartRedis(b), programs: build(b), backend: sinkForBench(b)}
+	return &redisBench{b: b, redis: peers.StartRedis(b), programs: build(b), backend: startFleetSink(b).address}
 }
 
 // alone is a door with the embedded store.

@@ -229,7 +229,13 @@ func startForStrangers(b *testing.B, server netip.AddrPort) *side {
 	if err := os.WriteFile(config, []byte(text.String()), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	log := must(os.Create(filepath.Join(dir, "log")))
+	return &side{addr: addr, code: "450", pid: runForBench(b, binary, config), names: map[string]bool{"moggyd": true}}
+}
+
+// runForBench starts moggyd, which ends with the benchmark and logs beside its configuration, and returns its process.
+func runForBench(b *testing.B, binary, config string) (pid int) {
+	b.Helper()
+	log := must(os.Create(config + ".log"))
 	defer log.Close()
 	cmd := exec.Command(binary, "-c", config)
 	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = log, log, child()
@@ -240,7 +246,7 @@ func startForStrangers(b *testing.B, server netip.AddrPort) *side {
 		cmd.Process.Kill()
 		cmd.Wait()
 	})
-	return &side{addr: addr, code: "450", pid: cmd.Process.Pid, names: map[string]bool{"moggyd": true}}
+	return cmd.Process.Pid
 }
 
 // A side is one of the two programs.

@@ -29,7 +29,7 @@ type fleetSink struct {
 	mail map[string]netip.Addr // by recipient
 }
 
-func startFleetSink(t *testing.T) *fleetSink {
+func startFleetSink(t testing.TB) *fleetSink {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
